@@ -1,3 +1,49 @@
-//! The chores of the workspace: `cargo xtask help` lists them.
+//! The chores of the workspace. `cargo xtask help` lists them; each is one module.
 
-fn main() {}
+mod bench;
+mod fuzz;
+mod run;
+mod test;
+
+use lexopt::prelude::*;
+use run::{Chore, Failure};
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask CHORE
+
+  test [--no-install] [-- ARGS]   install what the tests need (Debian, as root), run every test,
+                                  name each skipped one with its reason; ARGS go to the test runner
+  bench [--quick] [FILTER]        run the criterion benches and print one table: ours, rivals, ratio
+  fuzz [TARGET] [--seconds N]     fuzz one target, or each in turn, N seconds each (60)
+  help                            this text
+";
+
+fn main() -> ExitCode {
+    match chore() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn chore() -> Chore {
+    let mut arguments = lexopt::Parser::from_env();
+    let name = match arguments.next()? {
+        None | Some(Short('h') | Long("help")) => "help".into(),
+        Some(Value(name)) => name.string()?,
+        Some(other) => return Err(other.unexpected().into()),
+    };
+    match name.as_str() {
+        "test" => test::run(arguments),
+        "bench" => bench::run(arguments),
+        "fuzz" => fuzz::run(arguments),
+        "help" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        unknown => Err(Failure::new(format!("no chore named {unknown:?}; see cargo xtask help"))),
+    }
+}
