@@ -6,6 +6,7 @@
 pub mod program;
 pub mod sandbox;
 pub mod text;
+pub mod torture;
 pub mod tree;
 
 /// Says that a test does not run here, and why; `cargo xtask test` gathers these lines.

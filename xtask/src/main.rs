@@ -15,6 +15,7 @@ cargo xtask CHORE
   test [--no-install] [-- ARGS]   install what the tests need (Debian, as root), run every test,
                                   name each skipped one with its reason; ARGS go to the test runner
   bench [--quick] [FILTER]        run the criterion benches and print one table: ours, rivals, ratio
+  torture [OPTIONS]               random jobs by stock and by us, everything compared (--help)
   fuzz [TARGET] [--seconds N]     fuzz one target, or each in turn, N seconds each (60)
   help                            this text
 ";
@@ -39,6 +40,7 @@ fn chore() -> Chore {
     match name.as_str() {
         "test" => test::run(arguments),
         "bench" => bench::run(arguments),
+        "torture" => torture(arguments),
         "fuzz" => fuzz::run(arguments),
         "help" => {
             print!("{HELP}");
@@ -46,4 +48,15 @@ fn chore() -> Chore {
         }
         unknown => Err(Failure::new(format!("no chore named {unknown:?}; see cargo xtask help"))),
     }
+}
+
+/// The torture runner measures nothing, but waits for the programs: they are built for speed.
+fn torture(mut arguments: lexopt::Parser) -> Chore {
+    let words = arguments.raw_args()?;
+    run::must(&mut run::cargo(["build", "--release", "--workspace", "--bins", "--locked"]))?;
+    run::must(
+        run::cargo(["run", "--release", "--locked", "--package", "syncline-suite"])
+            .args(["--bin", "torture", "--"])
+            .args(words),
+    )
 }

@@ -1,0 +1,201 @@
+//! What a random job asks for: options, transport, and which end is ours.
+
+use super::grow::Profile;
+use super::random::Random;
+
+/// How the two ends meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// Both ends in one process tree, no peer.
+    Local,
+    /// Through a remote shell.
+    Shell,
+    /// Through a daemon on loopback.
+    Daemon,
+}
+
+/// Transport, direction and our part of it; the first word names the transport.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mode {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// How the ends meet.
+    pub transport: Transport,
+    /// Whether files come from the far end.
+    pub pull: bool,
+    /// Whether our program is the client.
+    pub our_client: bool,
+    /// Whether our program is the far end.
+    pub our_server: bool,
+}
+
+const fn mode(
+    name: &'static str,
+    transport: Transport,
+    pull: bool,
+    our_client: bool,
+    our_server: bool,
+) -> Mode {
+    Mode { name, transport, pull, our_client, our_server }
+}
+
+/// Every mode.
+pub const MODES: [Mode; 13] = [
+    mode("local", Transport::Local, false, true, true),
+    mode("rsh-pull-client", Transport::Shell, true, true, false),
+    mode("rsh-pull-server", Transport::Shell, true, false, true),
+    mode("rsh-pull-both", Transport::Shell, true, true, true),
+    mode("rsh-push-client", Transport::Shell, false, true, false),
+    mode("rsh-push-server", Transport::Shell, false, false, true),
+    mode("rsh-push-both", Transport::Shell, false, true, true),
+    mode("daemon-pull-client", Transport::Daemon, true, true, false),
+    mode("daemon-pull-server", Transport::Daemon, true, false, true),
+    mode("daemon-pull-both", Transport::Daemon, true, true, true),
+    mode("daemon-push-client", Transport::Daemon, false, true, false),
+    mode("daemon-push-server", Transport::Daemon, false, false, true),
+    mode("daemon-push-both", Transport::Daemon, false, true, true),
+];
+
+const BASES: [&[&str]; 14] = [
+    &["-r"],
+    &["-rt"],
+    &["-rlt"],
+    &["-a"],
+    &["-a"],
+    &["-a"],
+    &["-a"],
+    &["-aH"],
+    &["-aH"],
+    &["-rlptD"],
+    &["-rlpgoD", "-t"],
+    &["-dlt"],
+    &["-aR"],
+    &["-rc"],
+];
+
+const EXTRAS: [&str; 76] = [
+    "-u",
+    "-c",
+    "-I",
+    "-W",
+    "--no-whole-file",
+    "-S",
+    "-b",
+    "--existing",
+    "--ignore-existing",
+    "--delete",
+    "--delete-before",
+    "--delete-after",
+    "--delete-delay",
+    "--delete-during",
+    "--size-only",
+    "--inplace",
+    "--append",
+    "--append-verify",
+    "-z",
+    "--max-size=100k",
+    "--min-size=2",
+    "-m",
+    "--chmod=Du=rwx,go=rx,Fu+rw",
+    "--chmod=go-w",
+    "-E",
+    "--no-perms",
+    "--no-times",
+    "-O",
+    "-J",
+    "--partial",
+    "--delay-updates",
+    "-y",
+    "--exclude=*.o",
+    "--exclude=sub/",
+    "--include=*.c",
+    "--filter=P *.bin",
+    "--filter=- /a",
+    "--delete-excluded",
+    "-C",
+    "-L",
+    "--copy-unsafe-links",
+    "--safe-links",
+    "-k",
+    "-K",
+    "--munge-links",
+    "--force",
+    "--block-size=512",
+    "--suffix=.bak",
+    "--backup-dir=bk",
+    "--max-delete=2",
+    "--no-i-r",
+    "-n",
+    "--checksum-choice=md5",
+    "--checksum-choice=xxh64",
+    "--modify-window=1",
+    "--preallocate",
+    "--fuzzy",
+    "--numeric-ids",
+    "--prune-empty-dirs",
+    "--compress-choice=zlib",
+    "--compress-choice=lz4",
+    "--compress-choice=zlibx",
+    "--remove-source-files",
+    "--ignore-missing-args",
+    "--omit-link-times",
+    "-x",
+    "--dirs",
+    "--temp-dir=../tmpd",
+    "--compare-dest=../basis",
+    "--copy-dest=../basis",
+    "--link-dest=../basis",
+    "--partial-dir=.pd",
+    "--no-implied-dirs",
+    "-F",
+    "--stats",
+    "--mkpath",
+];
+
+const META: [&str; 16] = [
+    "-X",
+    "-A",
+    "--fake-super",
+    "-U",
+    "--open-noatime",
+    "-aHAX",
+    "--devices",
+    "--specials",
+    "--chown=1234:2345",
+    "--usermap=*:1000",
+    "--groupmap=0:2000",
+    "--executability",
+    "--super",
+    "--no-D",
+    "--copy-devices",
+    "-XX",
+];
+
+const PROTOCOLS: [Option<&str>; 8] = [
+    None,
+    None,
+    None,
+    Some("--protocol=31"),
+    Some("--protocol=30"),
+    Some("--protocol=29"),
+    Some("--protocol=28"),
+    Some("--protocol=27"),
+];
+
+const REPORTS: [&str; 5] = ["-i", "-i", "-ii", "--out-format=%i %n%L %l", "-iv"];
+
+/// The options of a job.
+pub fn options(random: &mut Random, mode: Mode, profile: Profile) -> Vec<String> {
+    let mut options: Vec<&str> = random.pick(&BASES).to_vec();
+    let count = *random.pick(&[0, 1, 1, 2, 2, 3, 4]);
+    options.extend(random.sample(&EXTRAS, count));
+    if profile == Profile::Meta {
+        let count = *random.pick(&[1, 1, 2, 3]);
+        options.extend(random.sample(&META, count));
+    }
+    if mode.transport != Transport::Local {
+        options.extend(*random.pick(&PROTOCOLS));
+    }
+    options.push(REPORTS[random.below(REPORTS.len())]);
+    options.into_iter().map(str::to_owned).collect()
+}
