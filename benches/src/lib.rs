@@ -1,1 +1,5 @@
-//! Home of the criterion benches in `benches/`; run them with `cargo xtask bench`.
+//! Benches, always side by side: criterion benches of the parts in `benches/`, whole programs in [`programs`].
+//!
+//! `cargo xtask bench` runs both and prints their tables.
+
+pub mod programs;

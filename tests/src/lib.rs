@@ -3,6 +3,7 @@
 //! Every case was recorded from the stock program. The same cases run against stock and against Syncline, chosen by
 //! `SYNCLINE_UNDER_TEST=stock|ours`: a case that stock fails is a wrong case, one that we fail is a defect of ours.
 
+pub mod daemon;
 pub mod program;
 pub mod sandbox;
 pub mod text;

@@ -7,11 +7,35 @@ use crate::run::{self, Chore, Failure};
 use lexopt::prelude::*;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 pub(crate) fn run(mut arguments: lexopt::Parser) -> Chore {
+    match arguments.value().ok().map(ValueExt::string).transpose()?.as_deref() {
+        Some("parts") => parts(arguments),
+        Some("programs") => programs(&arguments.raw_args()?.collect::<Vec<_>>()),
+        None => {
+            parts(arguments)?;
+            programs(&[])
+        }
+        Some(other) => Err(Failure::new(format!("bench {other:?}: say parts or programs"))),
+    }
+}
+
+/// Whole programs, stock's and ours, in turns.
+fn programs(arguments: &[OsString]) -> Chore {
+    run::must(&mut run::cargo(["build", "--release", "--workspace", "--bins", "--locked"]))?;
+    run::must(
+        run::cargo(["run", "--release", "--locked", "--package", "syncline-benches"])
+            .args(["--bin", "programs", "--"])
+            .args(arguments),
+    )
+}
+
+/// The criterion benches.
+fn parts(mut arguments: lexopt::Parser) -> Chore {
     let mut quick = false;
     let mut filter = None;
     while let Some(argument) = arguments.next()? {
@@ -22,7 +46,8 @@ pub(crate) fn run(mut arguments: lexopt::Parser) -> Chore {
         }
     }
     let started = SystemTime::now();
-    let mut command = run::cargo(["bench", "--package", "syncline-benches", "--locked", "--"]);
+    let mut command =
+        run::cargo(["bench", "--package", "syncline-benches", "--benches", "--locked", "--"]);
     command.args(quick.then_some("--quick")).args(filter);
     run::must(&mut command)?;
     let results = collect(&run::workspace().join("target/criterion"), started)?;

@@ -14,7 +14,9 @@ cargo xtask CHORE
 
   test [--no-install] [-- ARGS]   install what the tests need (Debian, as root), run every test,
                                   name each skipped one with its reason; ARGS go to the test runner
-  bench [--quick] [FILTER]        run the criterion benches and print one table: ours, rivals, ratio
+  bench                           both of these:
+  bench parts [--quick] [FILTER]  the criterion benches: ours, the best rival, ratio
+  bench programs [OPTIONS]        whole programs, stock and ours in turns (--help)
   torture [OPTIONS]               random jobs by stock and by us, everything compared (--help)
   fuzz [TARGET] [--seconds N]     fuzz one target, or each in turn, N seconds each (60)
   help                            this text

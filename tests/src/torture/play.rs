@@ -4,14 +4,14 @@ use super::grow::{Grower, Profile, mutate};
 use super::job::{self, Mode, Transport};
 use super::random::Random;
 use super::snapshot::{self, Snapshot};
+use crate::daemon::Daemon;
 use crate::sandbox::{self, Outcome};
 use std::fs;
-use std::io::{self, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant, SystemTime};
+use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 /// How long one run may take before it counts as hung.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -143,7 +143,8 @@ impl Run<'_> {
             }
             Transport::Daemon => {
                 let server = self.choose(self.mode.our_server, &self.programs.our_daemon);
-                let started = Daemon::start(server, self.work)?;
+                let beside = self.work.parent().unwrap_or(self.work);
+                let started = Daemon::start(server, self.work, beside)?;
                 let far = format!("rsync://127.0.0.1:{}/m/", started.port);
                 daemon = Some(started);
                 far
@@ -220,60 +221,4 @@ fn line_differences(reference: &[u8], tried: &[u8]) -> Vec<String> {
     }
     found.extend(tried.iter().map(|line| format!("only ours printed: {}", line.escape_ascii())));
     found
-}
-
-/// A daemon that serves the working directory as module `m`, everything it writes kept outside of it.
-struct Daemon {
-    child: Child,
-    port: u16,
-}
-
-impl Daemon {
-    fn start(program: &Path, work: &Path) -> io::Result<Self> {
-        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-        let beside = |name: &str| work.with_file_name(name);
-        let owner = if sandbox::is_root() { "uid = 0\ngid = 0\n" } else { "" };
-        let mut conf = fs::File::create(beside("daemon.conf"))?;
-        write!(
-            conf,
-            "use chroot = no\n{owner}read only = no\nmunge symlinks = no\nlog file = {}\npid file = {}\n[m]\npath = {}\n",
-            beside("daemon.log").display(),
-            beside("daemon.pid").display(),
-            work.display()
-        )?;
-        let child = Command::new(program)
-            .args(["--daemon", "--no-detach", "--address=127.0.0.1"])
-            .arg(format!("--config={}", beside("daemon.conf").display()))
-            .arg(format!("--port={port}"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let mut daemon = Self { child, port };
-        let end = Instant::now() + Duration::from_secs(10);
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            if Instant::now() > end || daemon.child.try_wait()?.is_some() {
-                return Err(io::Error::other(format!(
-                    "{} did not start listening",
-                    program.display()
-                )));
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        Ok(daemon)
-    }
-
-    fn stop(mut self) -> io::Result<()> {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
-        self.child.wait()?;
-        Ok(())
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
