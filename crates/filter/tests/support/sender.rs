@@ -13,8 +13,6 @@ pub(crate) struct Sent {
     pub(crate) directory: bool,
     /// A directory whose contents were sent: deletion looks into it.
     pub(crate) scanned: bool,
-    /// Only on the way to what was asked for.
-    pub(crate) implied: bool,
     pub(crate) missing: bool,
     pub(crate) source: String,
 }
@@ -43,10 +41,10 @@ struct Source {
 impl Sender<'_> {
     /// Sends what the arguments name, absolute paths outside a module.
     pub(crate) fn send(&mut self, arguments: &[String]) -> Result<(), FilterError> {
-        let mut sources: Vec<Source> = arguments.iter().map(|path| self.source(path)).collect();
         let incremental = self.options.recursive && !self.options.no_incremental;
         let mut queue = Vec::new();
-        for source in sources.drain(..) {
+        for path in arguments {
+            let source = self.source(path);
             self.set_root(&source.root);
             let absolute = format!("{}/{}", source.root, source.name);
             let absolute = absolute.trim_end_matches('/');
@@ -73,7 +71,7 @@ impl Sender<'_> {
         queue.sort_by(|one, other| one.name.cmp(&other.name));
         let mut in_root = false;
         for source in queue {
-            if source.name.is_empty() && std::mem::replace(&mut in_root, source.name.is_empty()) {
+            if source.name.is_empty() && std::mem::replace(&mut in_root, true) {
                 // The first argument's rules stay active for the other roots (8.7).
                 self.set_root(&source.root);
                 self.scan_entered(&source.root, "")?;
@@ -102,13 +100,8 @@ impl Sender<'_> {
             let absolute = format!("{root}/{name}");
             let Some(directory) = self.directory(&absolute) else {
                 if self.options.delete_missing_args {
-                    let missing = Sent {
-                        directory: false,
-                        scanned: false,
-                        implied: false,
-                        missing: true,
-                        source: absolute,
-                    };
+                    let missing =
+                        Sent { directory: false, scanned: false, missing: true, source: absolute };
                     self.list.insert(name, missing);
                 } else {
                     self.messages.push(format!(
@@ -140,15 +133,15 @@ impl Sender<'_> {
 
     fn source(&self, path: &str) -> Source {
         if self.options.relative {
-            let below = path.strip_prefix("/w/").unwrap_or(path);
-            let (root, name) = match below.split_once("/./") {
-                Some((root, name)) => (format!("/w/{root}"), name),
-                None => ("/w".to_owned(), below),
+            let (root, name) = match path.split_once("/./") {
+                Some((root, name)) => (root.to_owned(), name),
+                None => ("/w".to_owned(), path.strip_prefix("/w/").unwrap_or(path)),
             };
             let name = name.trim_end_matches('/').to_owned();
             let parents = ancestors(&name);
             return Source { root, name, contents: path.ends_with('/'), parents };
         }
+        let path = path.strip_suffix("/.").map_or(path, |directory| &path[..=directory.len()]);
         let (root, name) = path.rsplit_once('/').unwrap_or(("", path));
         Source {
             root: root.to_owned(),
@@ -160,14 +153,11 @@ impl Sender<'_> {
 
     fn scan_source(&mut self, source: &Source, incremental: bool) -> Result<(), FilterError> {
         self.set_root(&source.root);
-        let mut hidden = false;
         for parent in &source.parents {
-            let name = name_of(parent, true);
-            hidden |= incremental && self.filter.depth() > 0 && self.filter.excludes(&name);
             self.filter.enter(parent.as_bytes(), &mut self.reader)?;
         }
         let name = name_of(&source.name, true);
-        hidden |= incremental && self.filter.depth() > 0 && self.filter.excludes(&name);
+        let hidden = incremental && self.filter.depth() > 0 && self.filter.excludes(&name);
         if hidden {
             self.list.remove(&source.name);
         } else if source.name.is_empty() && incremental {
@@ -220,7 +210,9 @@ impl Sender<'_> {
             Node::Link(_) => {
                 let target = self.disk.follow(absolute);
                 match target {
-                    Some(Node::Directory) if self.options.copy_links || self.options.copy_dirlinks => {
+                    Some(Node::Directory)
+                        if self.options.copy_links || self.options.copy_dirlinks =>
+                    {
                         Some(true)
                     }
                     _ => (self.options.links || self.options.copy_links).then_some(false),
@@ -235,7 +227,6 @@ impl Sender<'_> {
             self.list.entry(parent.clone()).or_insert(Sent {
                 directory: true,
                 scanned: false,
-                implied: true,
                 missing: false,
                 source: format!("{root}/{parent}"),
             });
@@ -243,13 +234,7 @@ impl Sender<'_> {
     }
 
     fn add(&mut self, name: &str, directory: bool, source: &str) {
-        let sent = Sent {
-            directory,
-            scanned: false,
-            implied: false,
-            missing: false,
-            source: source.to_owned(),
-        };
+        let sent = Sent { directory, scanned: false, missing: false, source: source.to_owned() };
         self.list.insert(name.to_owned(), sent);
     }
 
