@@ -12,7 +12,7 @@ pub enum FilterError {
     #[error("Unknown filter rule: {0}")]
     UnknownRule(RuleText),
     /// A modifier is unknown, or not allowed on this rule.
-    #[error("invalid modifier{} in filter rule: {rule}", ModifierPlace(*.letter, *.position, .rule))]
+    #[error("invalid modifier{} in filter rule: {rule}", modifier_place(*.letter, *.position, .rule))]
     InvalidModifier {
         /// The offending byte.
         letter: u8,
@@ -31,7 +31,7 @@ pub enum FilterError {
     #[error("specified-side merge file contains specified-side filter: {0}")]
     SidedTwice(RuleText),
     /// A rule file could not be opened.
-    #[error("{}", OpenMessage(*.role, *.include, .file, .error))]
+    #[error("{}", open_message(.role, *.include, .file, .error))]
     Open {
         /// Who tried: `client`, `sender`, ...
         role: &'static str,
@@ -107,7 +107,7 @@ impl RuleText {
 impl fmt::Display for RuleText {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Given(text) => String::from_utf8_lossy(text).fmt(formatter),
+            Self::Given(text) => shown(text).fmt(formatter),
             Self::From(place) => place.fmt(formatter),
         }
     }
@@ -131,10 +131,10 @@ impl Place {
     }
 
     fn text(&self) -> String {
-        let file = String::from_utf8_lossy(&self.file);
+        let file = shown(&self.file);
         match self.line {
             Some(line) => format!("{file} line {line}"),
-            None => file.into_owned(),
+            None => file,
         }
     }
 }
@@ -153,41 +153,35 @@ pub enum Warning {
     #[error("discarding over-long filter: {0}")]
     Overlong(RuleText),
     /// The path of a per-directory file is too long; the run ends with exit code 23.
-    #[error("cannot add local filter rules in long-named directory: \"{}\"", String::from_utf8_lossy(.0))]
+    #[error("cannot add local filter rules in long-named directory: \"{}\"", shown(.0))]
     LongDirectory(Box<[u8]>),
 }
 
-struct ModifierPlace<'a>(u8, usize, &'a RuleText);
+/// `bytes` as messages show them: what is no UTF-8 in stock's octal escapes.
+pub(crate) fn shown(bytes: &[u8]) -> String {
+    let chunk = |chunk: std::str::Utf8Chunk<'_>| {
+        let escaped = chunk.invalid().iter().map(|byte| format!("\\#{byte:03o}"));
+        chunk.valid().to_owned() + &escaped.collect::<String>()
+    };
+    bytes.utf8_chunks().map(chunk).collect()
+}
 
-impl fmt::Display for ModifierPlace<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.2 {
-            RuleText::Given(_) => {
-                let letter = [self.0];
-                write!(formatter, " '{}' at position {}", String::from_utf8_lossy(&letter), self.1)
-            }
-            RuleText::From(_) => Ok(()),
-        }
+/// Which modifier it was, unless that would show text from a file.
+fn modifier_place(letter: u8, position: usize, rule: &RuleText) -> String {
+    match rule {
+        RuleText::Given(_) => format!(" '{}' at position {position}", shown(&[letter])),
+        RuleText::From(_) => String::new(),
     }
 }
 
-struct OpenMessage<'a>(&'static str, bool, &'a RuleText, &'a io::Error);
-
-impl fmt::Display for OpenMessage<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(role, include, file, error) = self;
-        let kind = if *include { "include" } else { "exclude" };
-        if let RuleText::From(_) = file {
-            return write!(formatter, "failed to open {kind} file {file}");
-        }
-        write!(formatter, "rsync: [{role}] failed to open {kind} file {file}: ")?;
-        match error.raw_os_error() {
-            Some(code) => {
-                let text = error.to_string();
-                let system = text.strip_suffix(&format!(" (os error {code})")).unwrap_or(&text);
-                write!(formatter, "{system} ({code})")
-            }
-            None => error.fmt(formatter),
-        }
+fn open_message(role: &str, include: bool, file: &RuleText, error: &io::Error) -> String {
+    let kind = if include { "include" } else { "exclude" };
+    if let RuleText::From(_) = file {
+        return format!("failed to open {kind} file {file}");
     }
+    let mut system = error.to_string();
+    if let Some(code) = error.raw_os_error() {
+        system = system.replace(&format!("(os error {code})"), &format!("({code})"));
+    }
+    format!("rsync: [{role}] failed to open {kind} file {file}: {system}")
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::error::{FilterError, MAX_PATTERN, Warning};
+use crate::error::{FilterError, MAX_PATTERN, Warning, shown};
 use crate::eval::{Decision, ListKind, Name, Query, View};
 use crate::load::{
     Base, Context, Entry, FileText, Level, Loader, MergeSlot, RuleFile, RuleFiles, Settings,
@@ -202,11 +202,11 @@ impl Filter {
         };
         let list = match decision.list {
             ListKind::Main => String::new(),
-            ListKind::PerDirectory(file) => format!(" [per-dir {}]", String::from_utf8_lossy(file)),
+            ListKind::PerDirectory(file) => format!(" [per-dir {}]", shown(file)),
             ListKind::Cvs => " [global CVS]".to_owned(),
             ListKind::Daemon => " [daemon]".to_owned(),
         };
-        let (role, name) = (self.settings.role, String::from_utf8_lossy(name));
+        let (role, name) = (self.settings.role, shown(name));
         let pattern = decision.rule.described();
         format!("[{role}] {verb} {kind} {name} because of pattern {pattern}{list}")
     }

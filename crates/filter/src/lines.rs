@@ -51,12 +51,14 @@ impl<'a> Iterator for Lines<'a> {
     fn next(&mut self) -> Option<Line<'a>> {
         while !self.rest.is_empty() {
             let line = self.cut();
-            if !self.words && matches!(line.first(), Some(b'#' | b';')) {
+            // An overlong comment is complained about all the same.
+            let overlong = line.len() > MAX_LINE;
+            if !overlong && !self.words && matches!(line.first(), Some(b'#' | b';')) {
                 continue;
             }
             let text = memchr::memchr(0, line).map_or(line, |nul| &line[..nul]);
-            if !text.is_empty() {
-                return Some(Line { text, number: self.line, overlong: line.len() > MAX_LINE });
+            if overlong || !text.is_empty() {
+                return Some(Line { text, number: self.line, overlong });
             }
         }
         None

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::cvs;
-use crate::error::{FilterError, MAX_DEPTH, MAX_PATTERN, Place, RuleText, Warning};
+use crate::error::{FilterError, MAX_DEPTH, Place, RuleText, Warning};
 use crate::eval::{Query, View};
 use crate::lines::Lines;
 use crate::parse::{self, Parsed, ParsedMerge, Syntax, Template, is_space};
@@ -202,14 +202,8 @@ impl Loader<'_> {
         let mut template = Template { words: true, ..*template };
         let mut rest = memchr::memchr(0, text).map_or(text, |nul| &text[..nul]);
         loop {
-            rest = rest.trim_ascii_start();
-            // Unlike C's `isspace`, the standard library's white space lacks the vertical tab.
-            while let Some(trimmed) = rest.split_first().filter(|(byte, _)| is_space(**byte)) {
-                rest = trimmed.1;
-            }
-            if rest.is_empty() {
-                return Ok(());
-            }
+            let Some(start) = rest.iter().position(|&byte| !is_space(byte)) else { return Ok(()) };
+            rest = &rest[start..];
             let (parsed, after) = parse::parse(rest, &template, None)?;
             if let Parsed::Cvs { action, modifiers } = parsed {
                 template.syntax = Syntax::Bare { bang_clears: true };
@@ -259,11 +253,6 @@ impl Loader<'_> {
         self.add_file(target, &file, template, context)
     }
 
-    /// Puts an exclude of a literal name in the list, as the implied rules are: no prefix is looked for.
-    pub(crate) fn push_rule(target: &mut Target, rule: Rule) {
-        target.entries.push(Entry::Rule(rule));
-    }
-
     fn read(
         &mut self,
         file: RuleFile<'_>,
@@ -295,9 +284,7 @@ impl Loader<'_> {
             Parsed::Match { action, modifiers, pattern, directories_only } => {
                 *self.names_xattrs |= modifiers.xattr;
                 let modifiers = self.with_default_side(modifiers);
-                if pattern.len() > MAX_PATTERN {
-                    self.warn_overlong(pattern, place);
-                } else if !is_dropped(modifiers.sides, context) {
+                if !is_dropped(modifiers.sides, context) {
                     let rule =
                         matching_rule(action, modifiers, pattern, directories_only, context, place);
                     target.entries.push(Entry::Rule(rule));
@@ -314,19 +301,15 @@ impl Loader<'_> {
             }
             Parsed::Merge(merge) => {
                 *self.names_xattrs |= merge.modifiers.xattr;
-                if merge.name.len() > MAX_PATTERN {
-                    self.warn_overlong(merge.name, place);
-                    return Ok(());
-                }
                 self.add_merge(target, &merge, context, text, place)
             }
             Parsed::DirMerge(merge) => {
                 *self.names_xattrs |= merge.modifiers.xattr;
-                if merge.name.len() > MAX_PATTERN {
-                    self.warn_overlong(merge.name, place);
-                } else {
-                    self.add_dir_merge(target, &merge, context, place);
-                }
+                self.add_dir_merge(target, &merge, context, place);
+                Ok(())
+            }
+            Parsed::Overlong(pattern) => {
+                self.warnings.push(Warning::Overlong(RuleText::new(pattern, place)));
                 Ok(())
             }
         }
@@ -361,7 +344,8 @@ impl Loader<'_> {
             return Err(FilterError::PeerNamedFile(RuleText::new(text, place)));
         }
         if merge.exclude_self {
-            Self::push_rule(target, exclude_of(base_name(merge.name), context.acts_always, place));
+            let rule = exclude_of(base_name(merge.name), context.acts_always, place);
+            target.entries.push(Entry::Rule(rule));
         }
         if self.depth >= MAX_DEPTH {
             let rule = RuleText::new(merge.name, place);
@@ -397,7 +381,7 @@ impl Loader<'_> {
     ) {
         let name = base_name(merge.name);
         if merge.exclude_self {
-            Self::push_rule(target, exclude_of(name, context.acts_always, place));
+            target.entries.push(Entry::Rule(exclude_of(name, context.acts_always, place)));
         }
         let taken = |slot: &MergeSlot| slot.alive && slot.merge.base_name() == name;
         if is_dropped(merge.modifiers.sides, context) || self.merges.iter().any(taken) {
@@ -454,14 +438,10 @@ impl Loader<'_> {
         }
         modifiers
     }
-
-    fn warn_overlong(&mut self, pattern: &[u8], place: Option<&Place>) {
-        self.warnings.push(Warning::Overlong(RuleText::new(pattern, place)));
-    }
 }
 
 /// A plain exclude of `name`, as the `e` modifier makes it.
-pub(crate) fn exclude_of(name: &[u8], acts_always: bool, place: Option<&Place>) -> Rule {
+fn exclude_of(name: &[u8], acts_always: bool, place: Option<&Place>) -> Rule {
     Rule {
         action: Action::Exclude,
         modifiers: Modifiers::default(),

@@ -1,6 +1,6 @@
 //! The grammar of one rule (docs/spec/filters.md 3 and 4). Pure: text in, one rule and the rest of the text out.
 
-use crate::error::{FilterError, Place, RuleText};
+use crate::error::{FilterError, MAX_PATTERN, Place, RuleText};
 use crate::rule::{Action, Modifiers, Prefixes, Sides};
 
 /// How rules are written in the text being read.
@@ -49,10 +49,20 @@ impl Template {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Parsed<'a> {
     Clear,
-    Match { action: Action, modifiers: Modifiers, pattern: &'a [u8], directories_only: bool },
-    Cvs { action: Action, modifiers: Modifiers },
+    Match {
+        action: Action,
+        modifiers: Modifiers,
+        pattern: &'a [u8],
+        directories_only: bool,
+    },
+    Cvs {
+        action: Action,
+        modifiers: Modifiers,
+    },
     Merge(ParsedMerge<'a>),
     DirMerge(ParsedMerge<'a>),
+    /// A pattern or name that is too long to be kept.
+    Overlong(&'a [u8]),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -183,13 +193,13 @@ impl<'a> Parser<'a, '_> {
             at += 1;
         }
         let (pattern, rest) = self.pattern(&self.text[at..]);
-        Ok((self.finish(verb, found, pattern)?, rest))
+        Ok((self.finish(verb, &found, pattern)?, rest))
     }
 
     fn finish(
         &self,
         verb: Verb,
-        found: FoundModifiers,
+        found: &FoundModifiers,
         pattern: &'a [u8],
     ) -> Result<Parsed<'a>, FilterError> {
         let inherited = self.template.modifiers;
@@ -215,6 +225,9 @@ impl<'a> Parser<'a, '_> {
             }
             Verb::Merge | Verb::DirMerge => {
                 let pattern = if cvs && pattern.is_empty() { b".cvsignore" } else { pattern };
+                if pattern.len() > MAX_PATTERN {
+                    return Ok(Parsed::Overlong(pattern));
+                }
                 let (name, slash) = self.strip_slash(pattern)?;
                 let merge = ParsedMerge {
                     name,
@@ -237,6 +250,9 @@ impl<'a> Parser<'a, '_> {
         modifiers: Modifiers,
         pattern: &'a [u8],
     ) -> Result<Parsed<'a>, FilterError> {
+        if pattern.len() > MAX_PATTERN {
+            return Ok(Parsed::Overlong(pattern));
+        }
         let (pattern, slash) = self.strip_slash(pattern)?;
         let directories_only = slash || self.template.directories_only;
         Ok(Parsed::Match { action, modifiers, pattern, directories_only })

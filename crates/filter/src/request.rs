@@ -1,6 +1,7 @@
 //! What a pulling client asked for, and what it therefore accepts (docs/spec/filters.md 14).
 
 use crate::client::ClientRules;
+use crate::error::shown;
 use crate::eval::Name;
 use crate::filter::Filter;
 use crate::rule::Side;
@@ -174,10 +175,10 @@ pub struct ReceiverChecks {
 #[non_exhaustive]
 pub enum RejectedName {
     /// The client's own rules exclude it.
-    #[error("ERROR: rejecting excluded file-list name: {}", String::from_utf8_lossy(.0))]
+    #[error("ERROR: rejecting excluded file-list name: {}", shown(.0))]
     Excluded(Box<[u8]>),
     /// It was not asked for.
-    #[error("ERROR: rejecting unrequested file-list name: {}", String::from_utf8_lossy(.0))]
+    #[error("ERROR: rejecting unrequested file-list name: {}", shown(.0))]
     Unrequested(Box<[u8]>),
 }
 

@@ -114,12 +114,10 @@ impl Wildcard {
                     star = Some(Star { token: next, reach: at });
                     continue;
                 }
-                Some(token) if at < end => {
-                    if self.token_matches(token, text.at(at)) {
-                        at += 1;
-                        next += 1;
-                        continue;
-                    }
+                Some(&token) if at < end && self.token_matches(token, text.at(at)) => {
+                    at += 1;
+                    next += 1;
+                    continue;
                 }
                 None if at == end => return true,
                 _ => {}
@@ -150,9 +148,9 @@ impl Wildcard {
     }
 
     #[inline]
-    fn token_matches(&self, token: &Token, byte: u8) -> bool {
+    fn token_matches(&self, token: Token, byte: u8) -> bool {
         let byte = if self.folds { byte.to_ascii_lowercase() } else { byte };
-        match *token {
+        match token {
             Token::Byte(wanted) => wanted == byte,
             Token::AnyByte => byte != b'/',
             Token::Set(index) => {

@@ -28,8 +28,8 @@ fn unescape(field: &str) -> Vec<u8> {
     while let Some((&byte, after)) = rest.split_first() {
         rest = after;
         if byte == b'%' {
-            let digits = std::str::from_utf8(&rest[..2]).unwrap();
-            bytes.push(u8::from_str_radix(digits, 16).unwrap());
+            let digits = std::str::from_utf8(&rest[..2]).expect("two digits");
+            bytes.push(u8::from_str_radix(digits, 16).expect("two hexadecimal digits"));
             rest = &rest[2..];
         } else {
             bytes.push(byte);

@@ -1,6 +1,6 @@
 //! The options of the recorded cases, as far as they bear on filters.
 
-use syncline_filter::{FilterError, RuleFiles, Rules, SectionOptions, Settings};
+use syncline_filter::{FilterError, RuleFiles, Rules, SectionOptions};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Options {
@@ -40,26 +40,23 @@ impl Options {
     pub(crate) fn parse(
         arguments: &[String],
         protocol: Option<u8>,
+        rules: &mut Rules,
         files: &mut dyn RuleFiles,
-    ) -> Result<(Self, Rules), (Rules, FilterError)> {
+    ) -> Result<Self, FilterError> {
         let mut options = Self { suffix: "~".to_owned(), protocol: 32, ..Self::default() };
-        let mut rules = Rules::new(Settings::default());
         if let Some(protocol) = protocol {
             options.protocol = protocol;
             rules.set_protocol(protocol);
         }
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
-            let result = if argument == "-f" {
+            if argument == "-f" {
                 let rule = arguments.next().map_or("", String::as_str);
-                rules.filter(rule.as_bytes(), files)
+                rules.filter(rule.as_bytes(), files)?;
             } else if let Some(long) = argument.strip_prefix("--") {
-                options.long(long, &mut arguments, &mut rules, files)
+                options.long(long, &mut arguments, rules, files)?;
             } else {
-                argument[1..].chars().try_for_each(|letter| options.short(letter, &mut rules))
-            };
-            if let Err(error) = result {
-                return Err((rules, error));
+                argument[1..].chars().try_for_each(|letter| options.short(letter, rules))?;
             }
         }
         if options.files_from.is_some() {
@@ -72,7 +69,7 @@ impl Options {
         if options.delay_updates && options.partial_dir.is_none() {
             options.partial_dir = Some(".~tmp~".to_owned());
         }
-        Ok((options, rules))
+        Ok(options)
     }
 
     pub(crate) fn section(&self) -> SectionOptions {
@@ -132,7 +129,7 @@ impl Options {
             "link-dest" => self.link_dest = Some(value()),
             "temp-dir" => self.temp_dir = Some(value()),
             "protocol" => {
-                self.protocol = value().parse().unwrap();
+                self.protocol = value().parse().expect("a protocol number");
                 rules.set_protocol(self.protocol);
             }
             "delete" | "del" | "delete-during" | "delete-before" | "delete-delay" => {

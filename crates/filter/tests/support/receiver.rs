@@ -235,7 +235,7 @@ impl Receiver<'_> {
     fn children(&self, directory: &str) -> Vec<String> {
         let mut names = self.disk.children(&self.path(directory));
         if !directory.is_empty() {
-            names.iter_mut().for_each(|name| *name = format!("{directory}/{name}"));
+            names = names.iter().map(|name| format!("{directory}/{name}")).collect();
         }
         names.sort_by_key(|name| (self.is_directory(name), name.clone()));
         names

@@ -78,17 +78,12 @@ impl Run<'_> {
             cvsignore,
         };
         let protocol = case["protocol"].as_u64().map(|protocol| protocol as u8);
-        let parsed = Options::parse(&strings(&case["options"]), protocol, &mut reader(""));
-        let (options, mut rules) = match parsed {
-            Ok(parsed) => parsed,
-            Err((mut rules, error)) => {
-                let warnings = rules.take_warnings();
-                self.outcome.stderr.extend(warnings.iter().map(ToString::to_string));
-                return Err(error.into());
-            }
-        };
+        let mut rules = Rules::new(Settings::default());
+        let arguments = strings(&case["options"]);
+        let options = Options::parse(&arguments, protocol, &mut rules, &mut reader(""));
         let warnings = rules.take_warnings();
         self.outcome.stderr.extend(warnings.iter().map(ToString::to_string));
+        let options = options?;
 
         let pull = self.via.ends_with("pull");
         let remote = self.via != "local";
@@ -114,12 +109,10 @@ impl Run<'_> {
             delete_excluded: options.delete_excluded,
         });
         if remote && options.section().section_is_sent(direction, options.protocol) {
-            let mut told = client.section.clone();
             let lossy = |text: &Vec<u8>| String::from_utf8_lossy(text).into_owned();
-            self.outcome.wire = Some(told.iter().map(lossy).collect());
-            told.iter_mut().for_each(|rule| *rule = self.rewritten(rule));
-            for rule in &told {
-                server.receive(rule, options.protocol, &mut reader(module))?;
+            self.outcome.wire = Some(client.section.iter().map(lossy).collect());
+            for rule in &client.section {
+                server.receive(&self.rewritten(rule), options.protocol, &mut reader(module))?;
             }
         }
         if remote && options.cvs {
@@ -159,7 +152,7 @@ impl Run<'_> {
         if let Some(names) = &mut listed {
             for name in &mut *names {
                 let sent = self.rewritten(format!("{name}\0").as_bytes());
-                *name = String::from_utf8_lossy(&sent).trim_end_matches('\0').to_owned();
+                String::from_utf8_lossy(&sent).trim_end_matches('\0').clone_into(name);
             }
             let base = sources.first().map_or("", |base| base.trim_end_matches('/'));
             sender.send_listed(base, names)?;
