@@ -33,6 +33,7 @@ pub struct Filter {
 /// What entering a directory changed.
 #[derive(Clone, Debug, Default)]
 struct Frame {
+    directory: Box<[u8]>,
     replaced: Vec<(usize, Option<Arc<Level>>)>,
     merges_before: usize,
 }
@@ -148,22 +149,62 @@ impl Filter {
         directory: &[u8],
         files: &mut dyn RuleFiles,
     ) -> Result<(), FilterError> {
+        let directory = if directory == b"." { b"" } else { directory };
+        self.frames.push(Frame {
+            directory: directory.into(),
+            replaced: Vec::new(),
+            merges_before: self.merges.len(),
+        });
         if let Some(daemon) = &mut self.daemon {
             daemon.enter(directory, files)?;
         }
-        self.frames.push(Frame { replaced: Vec::new(), merges_before: self.merges.len() });
         if !self.merges.iter().any(|slot| slot.alive && slot.acts) {
             return Ok(());
         }
-        let directory = match directory {
-            b"" | b"." => self.root_path().to_vec(),
+        let absolute = match directory {
+            b"" => self.root_path().to_vec(),
             below => join(&self.root, below),
         };
         // Rules read on the way may add slots, which are then looked at too.
         let mut slot = 0;
         while slot < self.merges.len() {
-            self.enter_slot(slot, &directory, files)?;
+            self.enter_slot(slot, &absolute, files)?;
             slot += 1;
+        }
+        Ok(())
+    }
+
+    /// Leaves and enters what it takes to be in `directory`, for a walk that visits directories in the order of a
+    /// file list. A root that was not entered stays so.
+    ///
+    /// ```
+    /// # use syncline_filter::{Filter, NoFiles, Rules, Side};
+    /// # fn main() -> Result<(), syncline_filter::FilterError> {
+    /// let mut filter = Filter::new(&Rules::default(), Side::Receiver);
+    /// filter.enter(b"", &mut NoFiles)?;
+    /// filter.move_to(b"usr/share/doc", &mut NoFiles)?;
+    /// assert_eq!(filter.depth(), 4);
+    /// filter.move_to(b"usr/lib", &mut NoFiles)?;
+    /// assert_eq!(filter.depth(), 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn move_to(
+        &mut self,
+        directory: &[u8],
+        files: &mut dyn RuleFiles,
+    ) -> Result<(), FilterError> {
+        let directory = if directory == b"." { b"" } else { directory };
+        while self.frames.last().is_some_and(|frame| !is_within(directory, &frame.directory)) {
+            self.leave();
+        }
+        let entered = self.frames.last().map(|frame| frame.directory.len());
+        if directory.is_empty() && entered.is_none() {
+            return self.enter(b"", files);
+        }
+        let ends = memchr::memchr_iter(b'/', directory).chain([directory.len()]);
+        for end in ends.filter(|&end| end > entered.unwrap_or(0)) {
+            self.enter(&directory[..end], files)?;
         }
         Ok(())
     }
@@ -235,10 +276,32 @@ impl Filter {
         if !slot.alive || !slot.acts {
             return Ok(());
         }
-        let merge = Arc::clone(&slot.merge);
         let before = slot.level.clone();
-        let had_rules = before.is_some();
-        if std::mem::take(&mut slot.scan_parents) {
+        let scan_parents = std::mem::take(&mut slot.scan_parents);
+        let result = self.fill_slot(index, scan_parents, directory, files);
+        let now = self.merges.get(index).and_then(|slot| slot.level.as_ref());
+        let same = match (&before, now) {
+            (None, None) => true,
+            (Some(before), Some(now)) => Arc::ptr_eq(before, now),
+            _ => false,
+        };
+        if !same && let Some(frame) = self.frames.last_mut() {
+            frame.replaced.push((index, before));
+        }
+        result
+    }
+
+    fn fill_slot(
+        &mut self,
+        index: usize,
+        scan_parents: bool,
+        directory: &[u8],
+        files: &mut dyn RuleFiles,
+    ) -> Result<(), FilterError> {
+        let Some(merge) = self.merges.get(index).map(|slot| Arc::clone(&slot.merge)) else {
+            return Ok(());
+        };
+        if scan_parents {
             self.scan_parents(index, merge.name(), directory, files)?;
         }
         if merge.no_inherit
@@ -246,17 +309,7 @@ impl Filter {
         {
             slot.level = None;
         }
-        self.read_level(index, directory, files)?;
-        let now = self.merges.get(index).and_then(|slot| slot.level.as_ref());
-        let same = match (&before, now) {
-            (None, None) => !had_rules,
-            (Some(before), Some(now)) => Arc::ptr_eq(before, now),
-            _ => false,
-        };
-        if !same && let Some(frame) = self.frames.last_mut() {
-            frame.replaced.push((index, before));
-        }
-        Ok(())
+        self.read_level(index, directory, files)
     }
 
     /// Reads the files of the directories from the one that the rule names down to the parent of the first one
@@ -294,7 +347,7 @@ impl Filter {
         files: &mut dyn RuleFiles,
     ) -> Result<(), FilterError> {
         let Some(slot) = self.merges.get(index) else { return Ok(()) };
-        let merge = Arc::clone(&slot.merge);
+        let (merge, nesting) = (Arc::clone(&slot.merge), slot.nesting + 1);
         let name = merge.base_name();
         let path = join(directory, name);
         if path.len() > MAX_PATTERN {
@@ -320,8 +373,8 @@ impl Filter {
             anchor: Some(directory),
             only_for: Some(self.side),
             acts_always: true,
-            module: false,
-            from_peer: false,
+            nesting,
+            ..Context::OPTIONS
         };
         let template = template_of(merge.modifiers, merge.prefixes, merge.directories_only);
         let file = FileText { text: &text, label, numbered, word_split: merge.word_split };
@@ -356,6 +409,13 @@ impl Filter {
         };
         daemon.excludes(&Name::file(inside))
     }
+}
+
+fn is_within(directory: &[u8], ancestor: &[u8]) -> bool {
+    ancestor.is_empty()
+        || directory
+            .strip_prefix(ancestor)
+            .is_some_and(|below| below.is_empty() || below.starts_with(b"/"))
 }
 
 /// `path` without empty and dot components, with `..` taken literally and never above the root, without a trailing

@@ -69,6 +69,7 @@
 //!
 //! * A received rule that merges a file is refused ([`FilterError::PeerNamedFile`]); no client sends one.
 //! * A request that can yield nothing lets the client accept nothing, where stock accepts anything.
+//! * Per-directory rules named by per-directory files nest no deeper than [`MAX_DEPTH`].
 //! * A receiver-only `-C` does not make a pulling client reject what the sender rightly sent.
 
 mod client;

@@ -99,6 +99,8 @@ pub(crate) struct MergeSlot {
     pub(crate) acts: bool,
     /// The directories above the first one are still to be looked at.
     pub(crate) scan_parents: bool,
+    /// How many per-directory files stand around the rule.
+    pub(crate) nesting: usize,
     pub(crate) level: Option<Arc<Level>>,
 }
 
@@ -128,6 +130,8 @@ pub(crate) struct Context<'a> {
     /// The rules are a daemon's parameter: anchored at the module, excluded directories with all below (15.2).
     pub(crate) module: bool,
     pub(crate) from_peer: bool,
+    /// How many per-directory files stand around the text.
+    pub(crate) nesting: usize,
 }
 
 impl Context<'_> {
@@ -139,6 +143,7 @@ impl Context<'_> {
         acts_always: false,
         module: false,
         from_peer: false,
+        nesting: 0,
     };
 }
 
@@ -305,8 +310,7 @@ impl Loader<'_> {
             }
             Parsed::DirMerge(merge) => {
                 *self.names_xattrs |= merge.modifiers.xattr;
-                self.add_dir_merge(target, &merge, context, place);
-                Ok(())
+                self.add_dir_merge(target, &merge, context, place)
             }
             Parsed::Overlong(pattern) => {
                 self.warnings.push(Warning::Overlong(RuleText::new(pattern, place)));
@@ -378,14 +382,19 @@ impl Loader<'_> {
         merge: &ParsedMerge<'_>,
         context: Context<'_>,
         place: Option<&Place>,
-    ) {
+    ) -> Result<(), FilterError> {
         let name = base_name(merge.name);
         if merge.exclude_self {
             target.entries.push(Entry::Rule(exclude_of(name, context.acts_always, place)));
         }
         let taken = |slot: &MergeSlot| slot.alive && slot.merge.base_name() == name;
         if is_dropped(merge.modifiers.sides, context) || self.merges.iter().any(taken) {
-            return;
+            return Ok(());
+        }
+        // Lists are evaluated recursively, so what a tree's files can nest has a bound.
+        if context.nesting > MAX_DEPTH {
+            let rule = RuleText::new(merge.name, place);
+            return Err(FilterError::TooDeep { role: self.settings.role, rule });
         }
         target.entries.push(Entry::DirMerge(self.merges.len()));
         self.merges.push(MergeSlot {
@@ -402,8 +411,10 @@ impl Loader<'_> {
             alive: true,
             acts: true,
             scan_parents: merge.name.contains(&b'/'),
+            nesting: context.nesting,
             level: None,
         });
+        Ok(())
     }
 
     fn clear(&mut self, target: &mut Target) {

@@ -68,6 +68,41 @@ fn naive(pattern: &[u8], text: &[u8]) -> bool {
     }
 }
 
+/// All byte strings over `alphabet` of up to `length` bytes.
+fn all_strings(alphabet: &[u8], length: usize) -> Vec<Vec<u8>> {
+    let mut all = vec![Vec::new()];
+    let mut newest = 0..1;
+    for _ in 0..length {
+        let start = all.len();
+        for index in newest {
+            for &byte in alphabet {
+                let mut longer: Vec<u8> = all[index].clone();
+                longer.push(byte);
+                all.push(longer);
+            }
+        }
+        newest = start..all.len();
+    }
+    all
+}
+
+#[test]
+fn every_short_pattern_equals_the_naive_reference_on_every_short_text() {
+    for (pattern_alphabet, text_alphabet, text_length) in
+        [(b"a?/*", &b"a/"[..], 7), (b"ab/*", b"ab/", 5)]
+    {
+        let texts = all_strings(text_alphabet, text_length);
+        for pattern in all_strings(pattern_alphabet, 6) {
+            let wildcard = Wildcard::new(&pattern);
+            for text in &texts {
+                let wanted = naive(&pattern, text);
+                let shown = (pattern.escape_ascii(), text.escape_ascii());
+                assert_eq!(wildcard.matches(text), wanted, "{} on {}", shown.0, shown.1);
+            }
+        }
+    }
+}
+
 fn small_pattern() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
         "a", "b", "/", "*", "**", "***", "?", "[ab]", "[!a]", "[]a]", "\\*", "\\a", "a*", "/**/",
