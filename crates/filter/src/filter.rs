@@ -349,6 +349,9 @@ impl Filter {
         let Some(slot) = self.merges.get(index) else { return Ok(()) };
         let (merge, nesting) = (Arc::clone(&slot.merge), slot.nesting + 1);
         let name = merge.base_name();
+        if matches!(name, b"" | b"." | b"..") {
+            return Ok(());
+        }
         let path = join(directory, name);
         if path.len() > MAX_PATTERN {
             self.warnings.push(Warning::LongDirectory(directory.into()));

@@ -348,8 +348,7 @@ impl Loader<'_> {
             return Err(FilterError::PeerNamedFile(RuleText::new(text, place)));
         }
         if merge.exclude_self {
-            let rule = exclude_of(base_name(merge.name), context.acts_always, place);
-            target.entries.push(Entry::Rule(rule));
+            exclude_file(target, base_name(merge.name), context.acts_always, place);
         }
         if self.depth >= MAX_DEPTH {
             let rule = RuleText::new(merge.name, place);
@@ -385,7 +384,7 @@ impl Loader<'_> {
     ) -> Result<(), FilterError> {
         let name = base_name(merge.name);
         if merge.exclude_self {
-            target.entries.push(Entry::Rule(exclude_of(name, context.acts_always, place)));
+            exclude_file(target, name, context.acts_always, place);
         }
         let taken = |slot: &MergeSlot| slot.alive && slot.merge.base_name() == name;
         if is_dropped(merge.modifiers.sides, context) || self.merges.iter().any(taken) {
@@ -451,16 +450,19 @@ impl Loader<'_> {
     }
 }
 
-/// A plain exclude of `name`, as the `e` modifier makes it.
-fn exclude_of(name: &[u8], acts_always: bool, place: Option<&Place>) -> Rule {
-    Rule {
+/// Adds the plain exclude of a merge file's base name that the `e` modifier asks for.
+fn exclude_file(target: &mut Target, name: &[u8], acts_always: bool, place: Option<&Place>) {
+    if name.is_empty() {
+        return;
+    }
+    target.entries.push(Entry::Rule(Rule {
         action: Action::Exclude,
         modifiers: Modifiers::default(),
         directories_only: false,
         pattern: Pattern::new(name, false),
         place: place.cloned(),
         acts_always,
-    }
+    }));
 }
 
 fn is_dropped(sides: Sides, context: Context<'_>) -> bool {
