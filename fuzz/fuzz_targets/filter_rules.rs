@@ -2,7 +2,7 @@
 //! Rule text as options give it: whatever parses is sent to a peer, which sends the same on.
 
 use libfuzzer_sys::fuzz_target;
-use syncline_filter::{Direction, Filter, Name, NoFiles, Rules, Settings, Side};
+use syncline_filter::{Direction, Filter, ListedRule, Name, NoFiles, Rules, Settings, Side};
 
 fuzz_target!(|input: &[u8]| {
     let Some((&mode, text)) = input.split_first() else { return };
@@ -35,6 +35,10 @@ fuzz_target!(|input: &[u8]| {
     }
     assert_eq!(received.encode(direction, protocol).expect("still expressible"), sent);
 
+    // The modifiers of the first CVS rule are those of the process's one list, and the first one sent need not be it.
+    if rules.iter().filter(|rule| matches!(rule, ListedRule::Cvs(..))).count() > 1 {
+        return;
+    }
     let peer = if direction == Direction::Push { Side::Receiver } else { Side::Sender };
     let (wanted, found) = (Filter::new(&rules, peer), Filter::new(&received, peer));
     for path in [&b"a"[..], b"a/b", b"core", b"x/y.o/z", text] {
