@@ -70,6 +70,7 @@
 //! * A received rule that merges a file is refused ([`FilterError::PeerNamedFile`]); no client sends one.
 //! * A request that can yield nothing lets the client accept nothing, where stock accepts anything.
 //! * Per-directory rules named by per-directory files nest no deeper than [`MAX_DEPTH`].
+//! * The files of a one-sided per-directory rule are not read on the side where it does not act.
 //! * A receiver-only `-C` does not make a pulling client reject what the sender rightly sent.
 
 mod client;
