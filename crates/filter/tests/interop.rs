@@ -88,7 +88,7 @@ fn random_case(random: &mut Random) -> Value {
     if random.below(8) == 0 {
         options.push("-C".to_owned());
     }
-    for _ in 0..1 + random.below(4) {
+    for _ in 0..=random.below(4) {
         match random.below(8) {
             0 => options.push(format!("--exclude={}", random.pattern())),
             1 => options.push(format!("--include={}", random.pattern())),
