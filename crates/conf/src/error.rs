@@ -119,4 +119,22 @@ pub enum Error {
     /// A client's password file whose first line is empty.
     #[error("the password file holds no password on its first line")]
     NoPassword,
+    /// A confxml.xml that cannot be read as XML.
+    #[error("line {line}, column {column}: {problem}")]
+    Xml {
+        /// The line of the problem; the first is 1.
+        line: u32,
+        /// The column after the text that shows it; the first is 1.
+        column: u32,
+        /// What to change.
+        problem: crate::sersync::XmlProblem,
+    },
+    /// A confxml.xml that is XML but says too little to run.
+    #[error("line {line}: {problem}")]
+    Confxml {
+        /// The line of the element; the first is 1.
+        line: u32,
+        /// What to change.
+        problem: crate::sersync::ConfxmlProblem,
+    },
 }

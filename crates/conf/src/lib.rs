@@ -43,7 +43,7 @@ pub mod log_format;
 mod pattern;
 pub mod rsyncd;
 pub mod secrets;
-// pub mod sersync;
+pub mod sersync;
 pub mod socket_options;
 mod text;
 

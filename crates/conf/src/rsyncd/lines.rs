@@ -43,9 +43,9 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// The rest of the physical line, whose end is consumed.
+    /// The rest of the physical line, whose end is consumed; a NUL ends it as well.
     fn rest_of_line(&mut self) -> &'a [u8] {
-        let end = self.rest.iter().position(|&byte| byte == b'\n');
+        let end = self.rest.iter().position(|byte| matches!(byte, b'\n' | 0));
         let (line, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
         self.rest = rest;
         self.next_byte();
@@ -118,16 +118,20 @@ impl Iterator for Lines<'_> {
         loop {
             self.skip_blanks();
             let number = self.number;
-            let line = match self.rest.first()? {
+            let text = self.rest;
+            let line = match text.first()? {
                 b'\n' | b'\\' => {
                     self.next_byte();
                     continue;
                 }
                 b'#' | b';' => {
-                    self.rest_of_line();
+                    let comment = self.rest_of_line().len();
+                    if text[comment..].first() == Some(&0) {
+                        return None;
+                    }
                     continue;
                 }
-                // A NUL where a line could begin ends the file.
+                // A NUL where a line could begin ends the file, as does one in a comment.
                 0 => return None,
                 b'[' => {
                     self.next_byte();
