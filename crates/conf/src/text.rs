@@ -1,7 +1,7 @@
 //! Byte strings as configuration files hold them, where they stand, and how they are shown and expanded.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -135,10 +135,10 @@ impl fmt::Debug for Text {
 const SHELL_METACHARACTERS: &[u8] = b"\"'`\\$;&|<>()*?[]#!~{} ";
 
 /// Replaces each `%NAME%` by what `value_of` makes of the name and of the template before it.
-fn expand<'a>(
-    template: &'a [u8],
+fn expand(
+    template: &[u8],
     value_of: impl Fn(&[u8], &[u8]) -> Result<Option<Vec<u8>>, Error>,
-) -> Result<Cow<'a, [u8]>, Error> {
+) -> Result<Cow<'_, [u8]>, Error> {
     if !template.contains(&b'%') {
         return Ok(Cow::Borrowed(template));
     }
@@ -224,7 +224,7 @@ pub(crate) fn show(bytes: &[u8]) -> String {
             }
         }
         for byte in chunk.invalid() {
-            shown.push_str(&format!("\\x{byte:02x}"));
+            let _ = write!(shown, "\\x{byte:02x}");
         }
     }
     shown
@@ -233,8 +233,8 @@ pub(crate) fn show(bytes: &[u8]) -> String {
 /// A character that looks like an ASCII one but is another, as web pages and input methods give them, and the
 /// ASCII one that was meant.
 pub(crate) fn lookalike(bytes: &[u8]) -> Option<(char, char)> {
-    let text = bytes.utf8_chunks().flat_map(|chunk| chunk.valid().chars());
-    text.filter_map(|character| Some((character, ascii_twin(character)?))).next()
+    let mut text = bytes.utf8_chunks().flat_map(|chunk| chunk.valid().chars());
+    text.find_map(|character| Some((character, ascii_twin(character)?)))
 }
 
 fn ascii_twin(character: char) -> Option<char> {

@@ -1,4 +1,5 @@
 //! The parts of the daemon's cases that are about reading a configuration and deciding by it.
+#![allow(clippy::unwrap_used)] // In helpers as in tests.
 
 mod common;
 

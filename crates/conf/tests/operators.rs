@@ -1,5 +1,6 @@
 //! Configurations of the kind operators really run, mix-ups included: they are read as stock reads them, and what
 //! does not do what it looks like is pointed out with its line.
+#![allow(clippy::unwrap_used)] // In helpers as in tests.
 
 mod common;
 
@@ -97,10 +98,26 @@ fn full_width_characters_are_named() {
 }
 
 #[test]
+fn a_value_with_a_lookalike_says_so() {
+    let parsed =
+        Config::parse(Path::new("c"), "list = ｎｏ\ntimeout = 3＃ 秒\n".as_bytes(), &NoIncludes)
+            .unwrap();
+    let shown: Vec<String> = parsed.warnings.iter().map(ToString::to_string).collect();
+    assert!(
+        shown[0].ends_with("stays `yes`; it holds `ｎ` (U+FF4E) where `n` is meant"),
+        "{shown:?}"
+    );
+    assert!(
+        shown[1].ends_with("write a decimal number; it holds `＃` (U+FF03) where `#` is meant"),
+        "{shown:?}"
+    );
+}
+
+#[test]
 fn every_configuration_prints_and_reads_back_the_same() {
     for entry in std::fs::read_dir(vectors().join("operators")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        if name.ends_with(".conf") {
+        if Path::new(&name).extension().is_some_and(|extension| extension == "conf") {
             let config = read(&name).config;
             let again =
                 Config::parse(Path::new("printed"), &config.print(), &NoIncludes).unwrap().config;

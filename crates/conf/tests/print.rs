@@ -1,4 +1,5 @@
 //! What is printed reads back to the same values, whatever the file was.
+#![allow(clippy::unwrap_used)] // In helpers as in tests.
 
 use std::path::Path;
 
@@ -9,11 +10,39 @@ use syncline_conf::rsyncd::{Config, Effective, NoIncludes, parameters};
 fn line() -> impl Strategy<Value = Vec<u8>> {
     let names: Vec<&'static str> = parameters().map(|parameter| parameter.name).collect();
     let values = proptest::sample::select(vec![
-        &b"yes"[..], b"no", b"unset", b"7", b"-3x", b"local3", b"/srv//", b"a b", b" \\\n  a", b"a \\\n\n", b"# x", b"",
-        b"%FOO%", b"\xe5\x90\x8c\xff", b"x\\", b"x\\\0", b"\\\n \\\n\n", b"a]b", b"GLOBAL", b"m1", b"a/b", b"M 2", b"  q\\ \\\n\n",
+        &b"yes"[..],
+        b"no",
+        b"unset",
+        b"7",
+        b"-3x",
+        b"local3",
+        b"/srv//",
+        b"a b",
+        b" \\\n  a",
+        b"a \\\n\n",
+        b"# x",
+        b"",
+        b"%FOO%",
+        b"\xe5\x90\x8c\xff",
+        b"x\\",
+        b"x\\\0",
+        b"\\\n \\\n\n",
+        b"a]b",
+        b"GLOBAL",
+        b"m1",
+        b"a/b",
+        b"M 2",
+        b"  q\\ \\\n\n",
     ]);
     let headers = proptest::sample::select(vec![
-        &b"[m1]"[..], b"[m 2]", b"[M1]", b"[global]", b"[a\\]", b"[module 0]", b"[# x]", b"[\xef\xbc\x83]",
+        &b"[m1]"[..],
+        b"[m 2]",
+        b"[M1]",
+        b"[global]",
+        b"[a\\]",
+        b"[module 0]",
+        b"[# x]",
+        b"[\xef\xbc\x83]",
     ]);
     prop_oneof![
         8 => (proptest::sample::select(names), values).prop_map(|(name, value)| [name.as_bytes(), b" = ", value].concat()),

@@ -1,4 +1,5 @@
 //! The configurations of sersync: read as the program itself read them.
+#![allow(clippy::unwrap_used)] // In helpers as in tests.
 
 mod common;
 

@@ -1,5 +1,6 @@
 //! Made-up files read by us and by the stock daemon: the module lists must agree byte for byte, and where stock
 //! refuses a file so must we.
+#![allow(clippy::unwrap_used)] // In helpers as in tests.
 
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;

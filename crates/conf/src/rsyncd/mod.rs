@@ -32,7 +32,7 @@ pub use parameters::{
     Effective, GlobalSettings, ModuleSettings, Parameter, Scope, parameter, parameters,
 };
 pub use value::{Facility, Kind, Origin, PathText, Setting};
-pub use warning::{Lookalike, Warning, WarningKind};
+pub use warning::{Hint, Lookalike, Warning, WarningKind};
 
 pub(crate) use value::leading_integer;
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::lines::{Line, Lines};
 use super::parameters::{Settings, nearest, parameter};
 use super::value::{Assigned, Kind, Origin, fold};
-use super::warning::{Lookalike, Warning, WarningKind};
+use super::warning::{Hint, Lookalike, Warning, WarningKind};
 use super::{
     Config, Environment, Errors, GlobalSettings, Includes, Module, ModuleSettings, Overrides,
     Parameter, Parsed, Scope, Target, review,
@@ -134,7 +134,7 @@ impl Reader<'_> {
                 }
             }
             Line::Parameter { name, .. } if name.is_empty() => {
-                self.fail(Error::NoParameterName { location })
+                self.fail(Error::NoParameterName { location });
             }
             Line::Parameter { name, value } => self.parameter(&name, &value, location, place),
             Line::Directive { name, value } => self.directive(&name, &value, location, place),
@@ -272,15 +272,16 @@ impl Reader<'_> {
 
     fn report(&mut self, parameter: &Parameter, value: &[u8], origin: Origin, assigned: Assigned) {
         let (name, kind) = (parameter.name, parameter.kind);
-        let comment = review::comment_start(value).is_some();
+        let hint = if review::comment_start(value).is_some() {
+            Some(Hint::Comment)
+        } else {
+            lookalike_in(value).map(Hint::Lookalike)
+        };
+        let value = show(value);
         let kind = match assigned {
             Assigned::Good => return,
-            Assigned::Lenient { used } => {
-                WarningKind::NotANumber { name, value: show(value), used, comment }
-            }
-            Assigned::Bad { stays } => {
-                WarningKind::BadValue { name, value: show(value), kind, stays, comment }
-            }
+            Assigned::Lenient { used } => WarningKind::NotANumber { name, value, used, hint },
+            Assigned::Bad { stays } => WarningKind::BadValue { name, value, kind, stays, hint },
         };
         self.warnings.push(Warning { origin, kind });
     }
@@ -304,13 +305,8 @@ impl Reader<'_> {
                     let path = path.join(OsStr::from_bytes(&name));
                     match self.includes.read(&path) {
                         Ok(Target::File(text)) => self.included_file(&path, &text, &include),
-                        Ok(Target::Directory(_)) => {
-                            self.unreadable(
-                                &path,
-                                &include,
-                                std::io::ErrorKind::IsADirectory.into(),
-                            );
-                        }
+                        // Stock passes over directories in a directory.
+                        Ok(Target::Directory(_)) => {}
                         Err(source) => self.unreadable(&path, &include, source),
                     }
                     if self.stopped {

@@ -43,6 +43,25 @@ impl fmt::Display for Lookalike {
     }
 }
 
+/// What is probably wrong with a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Hint {
+    /// It ends in what was meant as a comment.
+    Comment,
+    /// It holds a character that only looks right.
+    Lookalike(Lookalike),
+}
+
+impl fmt::Display for Hint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Comment => f.write_str(OWN_LINE),
+            Self::Lookalike(lookalike) => lookalike.fmt(f),
+        }
+    }
+}
+
 /// The kinds of warnings.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -89,8 +108,8 @@ pub enum WarningKind {
         kind: Kind,
         /// The value that stays.
         stays: String,
-        /// The value seems to end in a comment.
-        comment: bool,
+        /// What is probably wrong with it.
+        hint: Option<Hint>,
     },
     /// A number with something behind it, or none at all.
     NotANumber {
@@ -100,8 +119,8 @@ pub enum WarningKind {
         value: String,
         /// The number taken.
         used: String,
-        /// The value seems to end in a comment.
-        comment: bool,
+        /// What is probably wrong with it.
+        hint: Option<Hint>,
     },
     /// A text that seems to end in a comment.
     CommentInValue {
@@ -215,18 +234,21 @@ impl fmt::Display for WarningKind {
                 f,
                 "global parameter `{name}` is ignored in module [{module}]: move it above the first section"
             ),
-            Self::BadValue { name, value, kind, stays, comment } => {
-                let article = if matches!(kind, Kind::Boolean | Kind::Tristate) { "boolean" } else { "valid value" };
+            Self::BadValue { name, value, kind, stays, hint } => {
+                let wanted = match kind {
+                    Kind::Boolean | Kind::Tristate => "boolean",
+                    _ => "valid value",
+                };
                 write!(
                     f,
-                    "`{name} = {value}` is not a {article} (accepted: {}), so the value stays `{stays}`",
+                    "`{name} = {value}` is not a {wanted} (accepted: {}), so the value stays `{stays}`",
                     kind.accepted()
                 )?;
-                if *comment { write!(f, "; {OWN_LINE}") } else { Ok(()) }
+                hint.map_or(Ok(()), |hint| write!(f, "; {hint}"))
             }
-            Self::NotANumber { name, value, used, comment } => {
+            Self::NotANumber { name, value, used, hint } => {
                 write!(f, "`{name} = {value}` is not just a number and is taken as {used}: write a decimal number")?;
-                if *comment { write!(f, "; {OWN_LINE}") } else { Ok(()) }
+                hint.map_or(Ok(()), |hint| write!(f, "; {hint}"))
             }
             Self::CommentInValue { name, value } => write!(f, "the value of `{name}` is `{value}`: {OWN_LINE}"),
             Self::LookalikeInValue { name, value, lookalike } => {

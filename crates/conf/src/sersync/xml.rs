@@ -76,7 +76,8 @@ pub enum XmlProblem {
 /// Reads the root element.
 pub(super) fn parse(text: &[u8]) -> Result<Element, Error> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-    let mut reader = Reader { text, at: 0, open: Vec::new() };
+    let line_feeds = (0..text.len()).filter(|&at| text[at] == b'\n').collect();
+    let mut reader = Reader { text, line_feeds, at: 0, open: Vec::new() };
     if text.is_empty() {
         return Err(reader.problem(XmlProblem::NoData));
     }
@@ -89,6 +90,8 @@ pub(super) fn parse(text: &[u8]) -> Result<Element, Error> {
 
 struct Reader<'a> {
     text: &'a [u8],
+    /// Where they are.
+    line_feeds: Vec<usize>,
     at: usize,
     /// Elements whose end has not been seen, the innermost last.
     open: Vec<Element>,
@@ -236,7 +239,7 @@ impl<'a> Reader<'a> {
     }
 
     fn line_at(&self, at: usize) -> u32 {
-        1 + self.text[..at].iter().filter(|&&byte| byte == b'\n').count() as u32
+        1 + self.line_feeds.partition_point(|&line_feed| line_feed < at) as u32
     }
 
     fn unexpected_end(&mut self) -> Error {
