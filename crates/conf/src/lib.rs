@@ -49,3 +49,8 @@ mod text;
 
 pub use error::Error;
 pub use text::{Location, Text, Variables};
+
+/// Compiles the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -85,7 +85,12 @@ impl Secrets {
                 continue;
             }
             let Some((name, password)) = line.entry() else {
-                findings.push(SecretsFinding::NoColon { line: number });
+                let full_width = line.text.windows(3).any(|window| window == "：".as_bytes());
+                findings.push(if full_width {
+                    SecretsFinding::FullWidthColon { line: number }
+                } else {
+                    SecretsFinding::NoColon { line: number }
+                });
                 continue;
             };
             if name.first().is_some_and(|&byte| is_blank(byte))
@@ -160,7 +165,13 @@ impl<'a> Line<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SecretsFinding {
-    /// Perhaps a client's password file, or a full-width colon.
+    /// `joe：…`
+    #[error("line {line}: it holds `：` (U+FF1A) where `:` is meant, so the line lets nobody in")]
+    FullWidthColon {
+        /// The line.
+        line: u32,
+    },
+    /// Perhaps a client's password file.
     #[error("line {line}: there is no `:`, so the line lets nobody in: write `USER:PASSWORD`")]
     NoColon {
         /// The line.
@@ -325,8 +336,9 @@ mod tests {
 
     #[test]
     fn mix_ups_are_pointed_out_without_the_password() {
-        let secrets =
-            Secrets::new(b"hunter2\n joe:hunter2\nann: hunter2\nann:hunter2\nbob:\n# c\n".to_vec());
+        let secrets = Secrets::new(
+            "hunter2\n joe:hunter2\nann: hunter2\nann:hunter2\nbob:\n# c\neve：hunter2".into(),
+        );
         let findings = secrets.findings();
         assert_eq!(
             findings,
@@ -336,6 +348,7 @@ mod tests {
                 SecretsFinding::BlankAroundPassword { line: 3, name: "ann".into() },
                 SecretsFinding::Repeated { line: 4, name: "ann".into(), first: 3 },
                 SecretsFinding::EmptyPassword { line: 5, name: "bob".into() },
+                SecretsFinding::FullWidthColon { line: 7 },
             ]
         );
         assert!(findings.iter().all(|finding| !finding.to_string().contains("hunter2")));

@@ -142,11 +142,7 @@ fn made_up_files_list_the_same_modules_as_with_the_stock_daemon() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("d")).unwrap();
     let log = dir.path().join("log").display().to_string();
-    let config = RunnerConfig {
-        cases: std::env::var("N").map_or(300, |n| n.parse().unwrap()),
-        failure_persistence: None,
-        ..RunnerConfig::default()
-    };
+    let config = RunnerConfig { cases: 120, failure_persistence: None, ..RunnerConfig::default() };
     let rng = proptest::test_runner::TestRng::deterministic_rng(config.rng_algorithm);
     let mut runner = TestRunner::new_with_rng(config, rng);
     let files = (text(Some(dir.path())), text(None), text(None), text(None));
