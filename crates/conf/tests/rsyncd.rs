@@ -6,7 +6,7 @@ mod common;
 use std::path::Path;
 
 use common::Files;
-use syncline_conf::rsyncd::{Config, NoIncludes, Overrides};
+use syncline_conf::rsyncd::{Config, Module, NoIncludes, Overrides};
 
 fn comments(text: &[u8], files: &Files, parameter: &str) -> Vec<String> {
     let mut overrides = Overrides::default();
@@ -36,7 +36,7 @@ fn a_parameter_given_to_the_program_ends_the_first_default_context() {
 fn a_renamed_module_is_found_and_reopened_by_its_new_name() {
     let text = b"[a]\ncomment=1\n[b]\ncomment=2\nname = a\n[a]\ncomment=3\n[b]\n";
     let config = Config::parse(Path::new("c"), text, &NoIncludes).unwrap().config;
-    let names: Vec<&[u8]> = config.modules().iter().map(|module| module.name()).collect();
+    let names: Vec<&[u8]> = config.modules().iter().map(Module::name).collect();
     assert_eq!(names, [b"a", b"a", b"b"]);
     assert_eq!(config.module(b"a").unwrap().settings.comment.as_bytes(), b"3");
 }

@@ -1,5 +1,8 @@
 //! The table of all parameters: reading, printing and documentation come from it.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use super::value::{
     Assign, Assigned, Facility, Kind, Origin, ParameterType, PathText, Setting, fold,
 };
@@ -49,8 +52,10 @@ pub fn parameters() -> impl Iterator<Item = &'static Parameter> {
 
 /// The parameter of a name as a file has it.
 pub fn parameter(name: &[u8]) -> Option<&'static Parameter> {
-    let name = fold(name);
-    parameters().find(|parameter| fold(parameter.name.as_bytes()) == name)
+    static BY_NAME: LazyLock<HashMap<Vec<u8>, &Parameter>> = LazyLock::new(|| {
+        parameters().map(|parameter| (fold(parameter.name.as_bytes()), parameter)).collect()
+    });
+    BY_NAME.get(&fold(name)).copied()
 }
 
 /// The parameter that was probably meant by an unknown name.
