@@ -58,6 +58,9 @@ pub fn parameter(name: &[u8]) -> Option<&'static Parameter> {
     BY_NAME.get(&fold(name)).copied()
 }
 
+/// How many letters of a name may be wrong.
+const MAX_DISTANCE: usize = 2;
+
 /// The parameter that was probably meant by an unknown name.
 pub(crate) fn nearest(name: &[u8]) -> Option<&'static str> {
     let letters = |name: &[u8]| -> Vec<u8> {
@@ -68,16 +71,20 @@ pub(crate) fn nearest(name: &[u8]) -> Option<&'static str> {
         name
     };
     let wanted = letters(name);
-    if wanted.len() > 40 {
-        return None;
-    }
+    let wanted_sorted = sorted(wanted.clone());
     let score = |parameter: &&'static Parameter| {
         let known = letters(parameter.name.as_bytes());
-        // The same letters in another order: `allow hosts`.
-        if sorted(known.clone()) == sorted(wanted.clone()) { 1 } else { distance(&known, &wanted) }
+        if known.len().abs_diff(wanted.len()) > MAX_DISTANCE {
+            MAX_DISTANCE + 1
+        } else if sorted(known.clone()) == wanted_sorted {
+            // The same letters in another order: `allow hosts`.
+            1
+        } else {
+            distance(&known, &wanted)
+        }
     };
     let best = parameters().min_by_key(score)?;
-    (score(&best) <= 2.min(wanted.len() / 3)).then_some(best.name)
+    (score(&best) <= MAX_DISTANCE.min(wanted.len() / 3)).then_some(best.name)
 }
 
 /// The number of bytes to insert, remove or replace.
