@@ -243,7 +243,13 @@ settings! {
         exclude: Text = "", "exclude", false, "Patterns to exclude, separated by blanks";
         ignore_errors: bool = "no", "ignore errors", false, "Delete even after I/O errors";
         ignore_nonreadable: bool = "no", "ignore nonreadable", false, "Leave out what the module's user cannot read";
-        dont_compress: Text = "", "dont compress", false, "* turns compression off; anything else has no effect";
+        dont_compress: Text = "*.3g2 *.3gp *.7z *.aac *.ace *.apk *.avi *.bz2 *.deb *.dmg *.ear *.f4v *.flac *.flv \
+             *.gpg *.gz *.iso *.jar *.jpeg *.jpg *.lrz *.lz *.lz4 *.lzma *.lzo *.m1a *.m1v *.m2a \
+             *.m2ts *.m2v *.m4a *.m4b *.m4p *.m4r *.m4v *.mka *.mkv *.mov *.mp1 *.mp2 *.mp3 *.mp4 \
+             *.mpa *.mpeg *.mpg *.mpv *.mts *.odb *.odf *.odg *.odi *.odm *.odp *.ods *.odt *.oga \
+             *.ogg *.ogm *.ogv *.ogx *.opus *.otg *.oth *.otp *.ots *.ott *.oxt *.png *.qt *.rar \
+             *.rpm *.rz *.rzip *.spx *.squashfs *.sxc *.sxd *.sxg *.sxm *.sxw *.sz *.tbz *.tbz2 *.tgz \
+             *.tlz *.ts *.txz *.tzo *.vob *.war *.webm *.webp *.xz *.z *.zip *.zst", "dont compress", false, "Patterns of files not to compress; * turns compression off, anything else has no effect";
         early_exec: Text = "", "early exec", false, "Command run before the client's request is read";
         pre_xfer_exec: Text = "", "pre-xfer exec", false, "Command run before the transfer, which its failure prevents";
         post_xfer_exec: Text = "", "post-xfer exec", false, "Command run after the transfer";

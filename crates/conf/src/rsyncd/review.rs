@@ -17,7 +17,7 @@ pub(super) fn review(config: &Config, extent: Extent, warnings: &mut Vec<Warning
     let mut review = Review { seen: HashSet::new(), warnings: Vec::new() };
     review.values(&config.global.effective());
     review.global(config);
-    review.defaults(&config.defaults);
+    review.settings(&config.defaults);
     if extent == Extent::Whole {
         for module in &config.modules {
             review.module(module);
@@ -63,7 +63,7 @@ impl Review {
         }
     }
 
-    fn defaults(&mut self, settings: &ModuleSettings) {
+    fn settings(&mut self, settings: &ModuleSettings) {
         self.values(&settings.effective());
         let digest = settings.auth_digest.as_bytes();
         let known = ["sha512", "sha256", "sha1", "md5", "md4"];
@@ -88,7 +88,7 @@ impl Review {
 
     fn module(&mut self, module: &Module) {
         let settings = &module.settings;
-        self.defaults(settings);
+        self.settings(settings);
         self.access_list("hosts allow", &settings.hosts_allow, false);
         // With both lists set, who is on neither may enter: a deny list that denies nobody opens the module.
         let deny = AccessList::parse(settings.hosts_deny.as_bytes());
