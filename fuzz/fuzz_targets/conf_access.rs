@@ -12,7 +12,11 @@ struct Hosts;
 
 impl Lookups for Hosts {
     fn addresses(&self, name: &[u8]) -> Vec<IpAddr> {
-        if name.len() % 2 == 0 { Vec::new() } else { vec![IpAddr::V4(Ipv4Addr::LOCALHOST)] }
+        if name.len().is_multiple_of(2) {
+            Vec::new()
+        } else {
+            vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]
+        }
     }
 }
 
@@ -26,8 +30,11 @@ impl UserGroups for NoGroups {
 
 fuzz_target!(|input: (u128, bool, &[u8], &[u8], &[u8])| {
     let (bits, v6, name, allow, deny) = input;
-    let address =
-        if v6 { IpAddr::V6(Ipv6Addr::from_bits(bits)) } else { IpAddr::V4(Ipv4Addr::from_bits(bits as u32)) };
+    let address = if v6 {
+        IpAddr::V6(Ipv6Addr::from_bits(bits))
+    } else {
+        IpAddr::V4(Ipv4Addr::from_bits(bits as u32))
+    };
     let peer = Peer { address, scope: 0, name };
     let (allow_list, deny_list) = (AccessList::parse(allow), AccessList::parse(deny));
     let _ = (allow_list.findings(), deny_list.findings());

@@ -13,11 +13,14 @@ fuzz_target!(|text: &[u8]| {
             assert!(!parsed.confxml.source.remotes.is_empty());
             assert!(parsed.findings.iter().all(|finding| (1..=lines).contains(&finding.line)));
             let commented = [b"<!-- <head> -->\n", text].concat();
-            let again = Confxml::parse(&commented).expect("a comment in front changes nothing").confxml;
+            let again =
+                Confxml::parse(&commented).expect("a comment in front changes nothing").confxml;
             assert_eq!(again.params, parsed.confxml.params);
             assert_eq!(again.filter, parsed.confxml.filter);
         }
-        Err(Error::Xml { line, .. } | Error::Confxml { line, .. }) => assert!((1..=lines).contains(&line)),
+        Err(Error::Xml { line, .. } | Error::Confxml { line, .. }) => {
+            assert!((1..=lines).contains(&line))
+        }
         Err(error) => panic!("{error}"),
     }
 });

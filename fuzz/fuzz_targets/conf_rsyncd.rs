@@ -18,7 +18,9 @@ impl Includes for Itself<'_> {
         self.1.set(self.1.get() + 1);
         match self.1.get() {
             6.. => Err(std::io::ErrorKind::NotFound.into()),
-            _ if path.ends_with("d") => Ok(Target::Directory(vec![b"b.conf".to_vec(), b"a.inc".to_vec()])),
+            _ if path.ends_with("d") => {
+                Ok(Target::Directory(vec![b"b.conf".to_vec(), b"a.inc".to_vec()]))
+            }
             _ => Ok(Target::File(self.0.to_vec())),
         }
     }
@@ -43,7 +45,9 @@ fuzz_target!(|text: &[u8]| {
                 assert!(!warning.to_string().contains(|character: char| character.is_control()));
             }
             let config = parsed.config;
-            let again = Config::parse(path, &config.print(), &NoIncludes).expect("what is printed can be read").config;
+            let again = Config::parse(path, &config.print(), &NoIncludes)
+                .expect("what is printed can be read")
+                .config;
             assert_eq!(values(config.global().effective()), values(again.global().effective()));
             assert_eq!(values(config.defaults().effective()), values(again.defaults().effective()));
             assert_eq!(config.modules().len(), again.modules().len());
@@ -53,7 +57,8 @@ fuzz_target!(|text: &[u8]| {
                 let settings = &module.settings;
                 let _ = AccessList::parse(settings.hosts_allow.as_bytes());
                 let _ = AuthRules::parse(settings.auth_users.as_bytes());
-                let _ = (Id::parse(settings.uid.as_bytes()), Groups::parse(settings.gid.as_bytes()));
+                let _ =
+                    (Id::parse(settings.uid.as_bytes()), Groups::parse(settings.gid.as_bytes()));
                 let _ = LogFormat::parse(settings.log_format.as_bytes());
                 let _ = settings.early_exec.expand_command(&|_: &[u8]| Some(b"x".to_vec()));
             }

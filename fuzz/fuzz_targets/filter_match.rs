@@ -35,9 +35,8 @@ fn reference(pattern: &[u8], text: &[u8]) -> bool {
         if pattern[at] == b'*' {
             let stars = pattern[at..].iter().take_while(|&&byte| byte == b'*').count();
             for position in 0..=text.len() {
-                let carried = position > 0
-                    && next[position - 1]
-                    && (stars > 1 || text[position - 1] != b'/');
+                let carried =
+                    position > 0 && next[position - 1] && (stars > 1 || text[position - 1] != b'/');
                 next[position] = reached[position] || carried;
             }
             at += stars;

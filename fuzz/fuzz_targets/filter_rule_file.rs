@@ -42,8 +42,12 @@ fuzz_target!(|input: &[u8]| {
     let side = if mode & 0x80 == 0 { Side::Sender } else { Side::Receiver };
     let mut filter = Filter::new(&rules, side);
     filter.set_root(b"/srv/tree");
-    let module =
-        ModuleFilters { filter: text, exclude: text, include_from: b"x", ..ModuleFilters::default() };
+    let module = ModuleFilters {
+        filter: text,
+        exclude: text,
+        include_from: b"x",
+        ..ModuleFilters::default()
+    };
     if mode & 0x40 != 0
         && let Ok((daemon, _)) = module.compile(b"/srv", &mut files)
     {
