@@ -122,8 +122,8 @@ impl SumHeader {
         if blocks > 0 && length == 0 {
             return Err(HeaderError::ZeroBlockLength);
         }
-        let strong = bounded(strong_length, longest_sum)
-            .ok_or(HeaderError::StrongLength(strong_length))?;
+        let strong =
+            bounded(strong_length, longest_sum).ok_or(HeaderError::StrongLength(strong_length))?;
         let last = bounded(remainder, length).ok_or(HeaderError::Remainder(remainder))?;
         Ok(Self {
             count: blocks,

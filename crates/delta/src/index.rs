@@ -29,9 +29,7 @@ impl SearchIndex {
             LastBlock::Full | LastBlock::Unknown => signature.len(),
         };
         let mut entries: Vec<u64> = (0..full)
-            .map(|block| {
-                u64::from(mix(signature.weaks()[block as usize])) << 32 | u64::from(block)
-            })
+            .map(|block| u64::from(mix(signature.weaks()[block as usize])) << 32 | u64::from(block))
             .collect();
         let key = |entry: u64| (entry >> 32) as u32;
         entries.sort_unstable_by(|a, b| {

@@ -80,7 +80,9 @@ impl<B: Basis> Patcher<B> {
     /// Writes what one operation makes. Memory stays bounded whatever its length.
     pub fn apply(&mut self, operation: Operation<'_>, mut new: impl Write) -> Result<(), Error> {
         match operation {
-            Operation::Literal(data) => new.write_all(data).map_err(Error::io("write the new file")),
+            Operation::Literal(data) => {
+                new.write_all(data).map_err(Error::io("write the new file"))
+            }
             Operation::Copy { offset, length, .. } => self.copy(offset, u64::from(length), new),
         }
     }

@@ -177,11 +177,7 @@ impl<'i> Search<'i> {
         }
     }
 
-    fn scan_by<'b, W, F, E>(
-        &mut self,
-        at_end: bool,
-        mut output: Output<'b, F>,
-    ) -> Result<usize, E>
+    fn scan_by<'b, W, F, E>(&mut self, at_end: bool, mut output: Output<'b, F>) -> Result<usize, E>
     where
         W: Window,
         F: FnMut(Operation<'b>) -> Result<(), E>,
@@ -282,8 +278,17 @@ impl<'i> Search<'i> {
         if block >= self.index.full_blocks() || !self.may_copy(block, next) {
             return false;
         }
-        // Whether the strong sum agrees as well is for the next step; a false alarm only costs matches within this block.
-        self.index.signature().weak(block) == Some(W::over(window).value())
+        if self.index.signature().weak(block) != Some(W::over(window).value())
+            || self.affordable(next, length as u64).is_none()
+        {
+            return false;
+        }
+        let equal =
+            self.index.is_strong(block, &self.index.signature().format().strong().block(window));
+        if !equal {
+            self.allowance -= length as u64;
+        }
+        equal
     }
 
     /// Slides on from a window at `at` that is no block, to one that is: takes it and returns where it ends. Or to the
@@ -393,7 +398,12 @@ impl<'i> Search<'i> {
     }
 
     /// Hands out the match of a block of full length.
-    fn found<'b, F, E>(&mut self, block: u32, at: usize, output: &mut Output<'b, F>) -> Result<(), E>
+    fn found<'b, F, E>(
+        &mut self,
+        block: u32,
+        at: usize,
+        output: &mut Output<'b, F>,
+    ) -> Result<(), E>
     where
         F: FnMut(Operation<'b>) -> Result<(), E>,
     {

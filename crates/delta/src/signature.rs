@@ -313,8 +313,7 @@ mod tests {
     #[test]
     fn an_announced_count_allocates_nothing_much() {
         let header = SumHeader::from_wire([i32::MAX, 1, 16, 0], MAX_BLOCK_LENGTH, 16).unwrap();
-        let builder =
-            SignatureBuilder::new(header, StrongSum::unseeded(Algorithm::Md5)).unwrap();
+        let builder = SignatureBuilder::new(header, StrongSum::unseeded(Algorithm::Md5)).unwrap();
         assert!(builder.signature.strongs.capacity() <= 2 << 20);
     }
 

@@ -222,7 +222,9 @@ impl StrongSum {
 
     fn digest_parts(&self, parts: &[&[u8]]) -> Digest {
         let mut hasher = FileHasher::new(self.algorithm);
-        parts.iter().for_each(|part| hasher.update(part));
+        for part in parts {
+            hasher.update(part);
+        }
         hasher.finish()
     }
 

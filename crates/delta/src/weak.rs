@@ -51,7 +51,7 @@ pub(crate) type RollsumWindow = SumOfSums<0x80, { 128 + 31 }>;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SumOfSums<const FLIP: u8, const OFFSET: u32> {
     sum: u32,
-    sum_of_sums: u32,
+    running: u32,
     length: u32,
 }
 
@@ -64,35 +64,35 @@ impl<const FLIP: u8, const OFFSET: u32> SumOfSums<FLIP, OFFSET> {
 
 impl<const FLIP: u8, const OFFSET: u32> Window for SumOfSums<FLIP, OFFSET> {
     fn over(block: &[u8]) -> Self {
-        let (sum, sum_of_sums) = simd::signed_sums(block, FLIP);
+        let (sum, running) = simd::signed_sums(block, FLIP);
         let length = block.len() as u32;
         // Both halves wrap mod 2^16 in the end, so mod 2^32 arithmetic on the way is exact; the triangular number needs 64 bits.
         let triangle = (block.len() as u64 * (block.len() as u64 + 1) / 2) as u32;
         Self {
             sum: sum.wrapping_add(OFFSET.wrapping_mul(length)),
-            sum_of_sums: sum_of_sums.wrapping_add(OFFSET.wrapping_mul(triangle)),
+            running: running.wrapping_add(OFFSET.wrapping_mul(triangle)),
             length,
         }
     }
 
     #[inline(always)]
     fn value(self) -> u32 {
-        (self.sum & 0xffff) | (self.sum_of_sums << 16)
+        (self.sum & 0xffff) | (self.running << 16)
     }
 
     #[inline(always)]
     fn slide(&mut self, leaving: u8, entering: u8) {
         let leaving = Self::worth(leaving);
         self.sum = self.sum.wrapping_sub(leaving).wrapping_add(Self::worth(entering));
-        self.sum_of_sums =
-            self.sum_of_sums.wrapping_sub(self.length.wrapping_mul(leaving)).wrapping_add(self.sum);
+        self.running =
+            self.running.wrapping_sub(self.length.wrapping_mul(leaving)).wrapping_add(self.sum);
     }
 
     #[inline(always)]
     fn drop_first(&mut self, leaving: u8) {
         let leaving = Self::worth(leaving);
         self.sum = self.sum.wrapping_sub(leaving);
-        self.sum_of_sums = self.sum_of_sums.wrapping_sub(self.length.wrapping_mul(leaving));
+        self.running = self.running.wrapping_sub(self.length.wrapping_mul(leaving));
         self.length = self.length.wrapping_sub(1);
     }
 }

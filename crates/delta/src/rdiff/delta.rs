@@ -82,9 +82,7 @@ impl<W: Write> DeltaWriter<W> {
     pub fn finish(mut self) -> Result<W, Error> {
         self.flush_copy()?;
         self.write(&[END])?;
-        self.file
-            .into_inner()
-            .map_err(|error| Error::io("write the delta")(error.into_error()))
+        self.file.into_inner().map_err(|error| Error::io("write the delta")(error.into_error()))
     }
 
     fn flush_copy(&mut self) -> Result<(), Error> {
@@ -107,10 +105,10 @@ impl<W: Write> DeltaWriter<W> {
 /// The narrowest width: 0 to 3 for 1, 2, 4 or 8 bytes.
 fn width(value: u64) -> u8 {
     match value {
-        ..=0xff => 0,
-        ..=0xffff => 1,
-        ..=0xffff_ffff => 2,
-        _ => 3,
+        0..0x100 => 0,
+        0x100..0x1_0000 => 1,
+        0x1_0000..0x1_0000_0000 => 2,
+        0x1_0000_0000.. => 3,
     }
 }
 
@@ -160,7 +158,7 @@ impl<R: Read> DeltaReader<R> {
             let [opcode] = self.bytes()?;
             match opcode {
                 END => self.ended = true,
-                ..LITERAL => self.literal = u64::from(opcode),
+                1..LITERAL => self.literal = u64::from(opcode),
                 LITERAL..COPY => self.literal = self.length("literal length", opcode - LITERAL)?,
                 COPY..=LAST_COPY => {
                     let widths = opcode - COPY;

@@ -39,7 +39,7 @@ pub fn minimum_strong_length(length: Option<u64>, block_length: u32) -> usize {
     let Some(length) = length else { return 12 };
     let blocks = length / u64::from(block_length.max(1)) + 1;
     let bits = length.saturating_add(1 << 24).ilog2() + blocks.ilog2();
-    2 + (bits as usize + 7) / 8
+    2 + (bits as usize).div_ceil(8)
 }
 
 #[cfg(test)]

@@ -147,7 +147,8 @@ mod tests {
     #[test]
     fn headers_out_of_bounds_are_refused() {
         let read = |magic: u32, block: u32, strong: u32| {
-            let bytes: Vec<u8> = [magic, block, strong].iter().flat_map(|f| f.to_be_bytes()).collect();
+            let bytes: Vec<u8> =
+                [magic, block, strong].iter().flat_map(|f| f.to_be_bytes()).collect();
             read_signature(&bytes[..])
         };
         assert!(read(0x7273_0136, 1, 16).unwrap().is_empty());
