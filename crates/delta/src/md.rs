@@ -1,79 +1,109 @@
-//! MD4 and MD5, one message at a time or many of equal length side by side.
+//! MD4 and MD5.
 //!
 //! Each step of these digests waits for the one before it, so a single message leaves most of a processor idle. Blocks of a
-//! signature have equal lengths: [`LANES`] of them advance in lockstep, one in each vector lane.
+//! signature have equal lengths: many of them can advance in lockstep, one in each vector lane. The rounds are therefore
+//! written once, as macros over whatever a word is: `u32` here, a vector of them in `simd`.
 
-/// How many messages advance side by side.
+use crate::simd;
+
+/// How many messages are digested together at best.
 pub(crate) const LANES: usize = 16;
 
-const START: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
+pub(crate) const START: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
 
-/// A compression function over `N` independent states.
-pub(crate) trait Core {
-    fn compress<const N: usize>(state: &mut [[u32; N]; 4], words: &[[u32; N]; 16]);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Md4,
+    Md5,
 }
 
-#[derive(Debug, Clone)]
-pub(crate) struct Md4;
-
-#[derive(Debug, Clone)]
-pub(crate) struct Md5;
-
-/// `d` where `b` is 0, `c` where it is 1.
-#[inline(always)]
-fn choose(b: u32, c: u32, d: u32) -> u32 {
-    d ^ (b & (c ^ d))
-}
-
-#[inline(always)]
-fn parity(b: u32, c: u32, d: u32) -> u32 {
-    b ^ c ^ d
-}
-
-impl Core for Md4 {
-    #[inline(always)]
-    fn compress<const N: usize>(state: &mut [[u32; N]; 4], words: &[[u32; N]; 16]) {
-        #[inline(always)]
-        fn majority(b: u32, c: u32, d: u32) -> u32 {
-            (b & c) | (d & (b | c))
-        }
-        let [mut a, mut b, mut c, mut d] = *state;
+/// The rounds of MD4 on `$state`, four words, with `$words`, sixteen. Around it there must be functions on words: `plus`,
+/// `xor`, `and`, `or`, `not`, `turn::<left, right>` (left + right = 32) and `splat`.
+macro_rules! md4_rounds {
+    ($state:ident, $words:ident) => {{
+        macro_rules! choose { ($b:expr, $c:expr, $d:expr) => { xor($d, and($b, xor($c, $d))) }; }
+        macro_rules! majority { ($b:expr, $c:expr, $d:expr) => { or(and($b, $c), and($d, or($b, $c))) }; }
+        macro_rules! parity { ($b:expr, $c:expr, $d:expr) => { xor(xor($b, $c), $d) }; }
+        let [mut a, mut b, mut c, mut d] = *$state;
         macro_rules! step {
-            ($a:ident $b:ident $c:ident $d:ident, $f:ident, $word:expr, $constant:expr, $turn:expr) => {
-                for i in 0..N {
-                    $a[i] = $a[i]
-                        .wrapping_add($f($b[i], $c[i], $d[i]))
-                        .wrapping_add(words[$word][i].wrapping_add($constant))
-                        .rotate_left($turn);
-                }
+            ($a:ident $b:ident $c:ident $d:ident, $f:ident, $constant:ident, $word:expr, $turn:expr) => {
+                let mixed = plus($f!($b, $c, $d), plus($words[$word], $constant));
+                $a = turn::<{ $turn }, { 32 - $turn }>(plus($a, mixed));
             };
         }
         macro_rules! four {
-            ($f:ident, $constant:expr, [$w0:expr, $w1:expr, $w2:expr, $w3:expr], [$t0:expr, $t1:expr, $t2:expr, $t3:expr]) => {
-                step!(a b c d, $f, $w0, $constant, $t0);
-                step!(d a b c, $f, $w1, $constant, $t1);
-                step!(c d a b, $f, $w2, $constant, $t2);
-                step!(b c d a, $f, $w3, $constant, $t3);
+            ($f:ident, $constant:ident, [$w0:expr, $w1:expr, $w2:expr, $w3:expr], [$t0:expr, $t1:expr, $t2:expr, $t3:expr]) => {
+                step!(a b c d, $f, $constant, $w0, $t0);
+                step!(d a b c, $f, $constant, $w1, $t1);
+                step!(c d a b, $f, $constant, $w2, $t2);
+                step!(b c d a, $f, $constant, $w3, $t3);
             };
         }
-        four!(choose, 0, [0, 1, 2, 3], [3, 7, 11, 19]);
-        four!(choose, 0, [4, 5, 6, 7], [3, 7, 11, 19]);
-        four!(choose, 0, [8, 9, 10, 11], [3, 7, 11, 19]);
-        four!(choose, 0, [12, 13, 14, 15], [3, 7, 11, 19]);
-        four!(majority, 0x5a82_7999, [0, 4, 8, 12], [3, 5, 9, 13]);
-        four!(majority, 0x5a82_7999, [1, 5, 9, 13], [3, 5, 9, 13]);
-        four!(majority, 0x5a82_7999, [2, 6, 10, 14], [3, 5, 9, 13]);
-        four!(majority, 0x5a82_7999, [3, 7, 11, 15], [3, 5, 9, 13]);
-        four!(parity, 0x6ed9_eba1, [0, 8, 4, 12], [3, 9, 11, 15]);
-        four!(parity, 0x6ed9_eba1, [2, 10, 6, 14], [3, 9, 11, 15]);
-        four!(parity, 0x6ed9_eba1, [1, 9, 5, 13], [3, 9, 11, 15]);
-        four!(parity, 0x6ed9_eba1, [3, 11, 7, 15], [3, 9, 11, 15]);
-        add(state, &[a, b, c, d]);
-    }
+        let (zero, root_2, root_3) = (splat(0), splat(0x5a82_7999), splat(0x6ed9_eba1));
+        four!(choose, zero, [0, 1, 2, 3], [3, 7, 11, 19]);
+        four!(choose, zero, [4, 5, 6, 7], [3, 7, 11, 19]);
+        four!(choose, zero, [8, 9, 10, 11], [3, 7, 11, 19]);
+        four!(choose, zero, [12, 13, 14, 15], [3, 7, 11, 19]);
+        four!(majority, root_2, [0, 4, 8, 12], [3, 5, 9, 13]);
+        four!(majority, root_2, [1, 5, 9, 13], [3, 5, 9, 13]);
+        four!(majority, root_2, [2, 6, 10, 14], [3, 5, 9, 13]);
+        four!(majority, root_2, [3, 7, 11, 15], [3, 5, 9, 13]);
+        four!(parity, root_3, [0, 8, 4, 12], [3, 9, 11, 15]);
+        four!(parity, root_3, [2, 10, 6, 14], [3, 9, 11, 15]);
+        four!(parity, root_3, [1, 9, 5, 13], [3, 9, 11, 15]);
+        four!(parity, root_3, [3, 11, 7, 15], [3, 9, 11, 15]);
+        let [a0, b0, c0, d0] = *$state;
+        *$state = [plus(a0, a), plus(b0, b), plus(c0, c), plus(d0, d)];
+    }};
 }
 
+/// The rounds of MD5, on the same terms.
+macro_rules! md5_rounds {
+    ($state:ident, $words:ident) => {{
+        macro_rules! choose { ($b:expr, $c:expr, $d:expr) => { xor($d, and($b, xor($c, $d))) }; }
+        macro_rules! choose_by_last { ($b:expr, $c:expr, $d:expr) => { xor($c, and($d, xor($b, $c))) }; }
+        macro_rules! parity { ($b:expr, $c:expr, $d:expr) => { xor(xor($b, $c), $d) }; }
+        macro_rules! skewed { ($b:expr, $c:expr, $d:expr) => { xor($c, or($b, not($d))) }; }
+        let [mut a, mut b, mut c, mut d] = *$state;
+        macro_rules! step {
+            ($a:ident $b:ident $c:ident $d:ident, $f:ident, $step:expr, $word:expr, $turn:expr) => {
+                let mixed = plus($f!($b, $c, $d), plus($words[($word) % 16], splat($crate::md::SINES[$step])));
+                $a = plus($b, turn::<{ $turn }, { 32 - $turn }>(plus($a, mixed)));
+            };
+        }
+        macro_rules! four {
+            ($f:ident, $step:expr, $stride:expr, $offset:expr, [$t0:expr, $t1:expr, $t2:expr, $t3:expr]) => {
+                step!(a b c d, $f, $step, $stride * $step + $offset, $t0);
+                step!(d a b c, $f, $step + 1, $stride * ($step + 1) + $offset, $t1);
+                step!(c d a b, $f, $step + 2, $stride * ($step + 2) + $offset, $t2);
+                step!(b c d a, $f, $step + 3, $stride * ($step + 3) + $offset, $t3);
+            };
+        }
+        four!(choose, 0, 1, 0, [7, 12, 17, 22]);
+        four!(choose, 4, 1, 0, [7, 12, 17, 22]);
+        four!(choose, 8, 1, 0, [7, 12, 17, 22]);
+        four!(choose, 12, 1, 0, [7, 12, 17, 22]);
+        four!(choose_by_last, 16, 5, 1, [5, 9, 14, 20]);
+        four!(choose_by_last, 20, 5, 1, [5, 9, 14, 20]);
+        four!(choose_by_last, 24, 5, 1, [5, 9, 14, 20]);
+        four!(choose_by_last, 28, 5, 1, [5, 9, 14, 20]);
+        four!(parity, 32, 3, 5, [4, 11, 16, 23]);
+        four!(parity, 36, 3, 5, [4, 11, 16, 23]);
+        four!(parity, 40, 3, 5, [4, 11, 16, 23]);
+        four!(parity, 44, 3, 5, [4, 11, 16, 23]);
+        four!(skewed, 48, 7, 0, [6, 10, 15, 21]);
+        four!(skewed, 52, 7, 0, [6, 10, 15, 21]);
+        four!(skewed, 56, 7, 0, [6, 10, 15, 21]);
+        four!(skewed, 60, 7, 0, [6, 10, 15, 21]);
+        let [a0, b0, c0, d0] = *$state;
+        *$state = [plus(a0, a), plus(b0, b), plus(c0, c), plus(d0, d)];
+    }};
+}
+
+pub(crate) use {md4_rounds, md5_rounds};
+
 /// The integer part of 2^32 * |sin(i + 1)|.
-const SINES: [u32; 64] = [
+pub(crate) const SINES: [u32; 64] = [
     0xd76a_a478,
     0xe8c7_b756,
     0x2420_70db,
@@ -140,77 +170,64 @@ const SINES: [u32; 64] = [
     0xeb86_d391,
 ];
 
-impl Core for Md5 {
+/// Words one at a time.
+mod single {
     #[inline(always)]
-    fn compress<const N: usize>(state: &mut [[u32; N]; 4], words: &[[u32; N]; 16]) {
-        #[inline(always)]
-        fn choose_by_last(b: u32, c: u32, d: u32) -> u32 {
-            choose(d, b, c)
-        }
-        #[inline(always)]
-        fn skewed(b: u32, c: u32, d: u32) -> u32 {
-            c ^ (b | !d)
-        }
-        let [mut a, mut b, mut c, mut d] = *state;
-        macro_rules! step {
-            ($a:ident $b:ident $c:ident $d:ident, $f:ident, $word:expr, $sine:expr, $turn:expr) => {
-                for i in 0..N {
-                    $a[i] = $a[i]
-                        .wrapping_add($f($b[i], $c[i], $d[i]))
-                        .wrapping_add(words[($word) % 16][i].wrapping_add(SINES[$sine]))
-                        .rotate_left($turn)
-                        .wrapping_add($b[i]);
-                }
-            };
-        }
-        macro_rules! sixteen {
-            ($f:ident, $first:expr, $stride:expr, $offset:expr, [$t0:expr, $t1:expr, $t2:expr, $t3:expr]) => {
-                sixteen!(@four $f, $first, $stride, $offset, 0, [$t0, $t1, $t2, $t3]);
-                sixteen!(@four $f, $first, $stride, $offset, 4, [$t0, $t1, $t2, $t3]);
-                sixteen!(@four $f, $first, $stride, $offset, 8, [$t0, $t1, $t2, $t3]);
-                sixteen!(@four $f, $first, $stride, $offset, 12, [$t0, $t1, $t2, $t3]);
-            };
-            (@four $f:ident, $first:expr, $stride:expr, $offset:expr, $i:expr, [$t0:expr, $t1:expr, $t2:expr, $t3:expr]) => {
-                step!(a b c d, $f, $stride * $i + $offset, $first + $i, $t0);
-                step!(d a b c, $f, $stride * ($i + 1) + $offset, $first + $i + 1, $t1);
-                step!(c d a b, $f, $stride * ($i + 2) + $offset, $first + $i + 2, $t2);
-                step!(b c d a, $f, $stride * ($i + 3) + $offset, $first + $i + 3, $t3);
-            };
-        }
-        sixteen!(choose, 0, 1, 0, [7, 12, 17, 22]);
-        sixteen!(choose_by_last, 16, 5, 1, [5, 9, 14, 20]);
-        sixteen!(parity, 32, 3, 5, [4, 11, 16, 23]);
-        sixteen!(skewed, 48, 7, 0, [6, 10, 15, 21]);
-        add(state, &[a, b, c, d]);
+    fn plus(a: u32, b: u32) -> u32 {
+        a.wrapping_add(b)
     }
-}
 
-#[inline(always)]
-fn add<const N: usize>(state: &mut [[u32; N]; 4], more: &[[u32; N]; 4]) {
-    for (word, more) in state.iter_mut().zip(more) {
-        for i in 0..N {
-            word[i] = word[i].wrapping_add(more[i]);
-        }
+    #[inline(always)]
+    fn xor(a: u32, b: u32) -> u32 {
+        a ^ b
+    }
+
+    #[inline(always)]
+    fn and(a: u32, b: u32) -> u32 {
+        a & b
+    }
+
+    #[inline(always)]
+    fn or(a: u32, b: u32) -> u32 {
+        a | b
+    }
+
+    #[inline(always)]
+    fn not(a: u32) -> u32 {
+        !a
+    }
+
+    #[inline(always)]
+    fn turn<const LEFT: u32, const RIGHT: u32>(a: u32) -> u32 {
+        a << LEFT | a >> RIGHT
+    }
+
+    #[inline(always)]
+    fn splat(a: u32) -> u32 {
+        a
+    }
+
+    pub(super) fn md4(state: &mut [u32; 4], words: &[u32; 16]) {
+        super::md4_rounds!(state, words);
+    }
+
+    pub(super) fn md5(state: &mut [u32; 4], words: &[u32; 16]) {
+        super::md5_rounds!(state, words);
     }
 }
 
 /// One message, fed in pieces.
 #[derive(Debug, Clone)]
-pub(crate) struct Digester<C> {
-    state: [[u32; 1]; 4],
+pub(crate) struct Digester {
+    kind: Kind,
+    state: [u32; 4],
     pending: [u8; 64],
     length: u64,
-    core: std::marker::PhantomData<C>,
 }
 
-impl<C: Core> Digester<C> {
-    pub(crate) fn new() -> Self {
-        Self {
-            state: START.map(|word| [word]),
-            pending: [0; 64],
-            length: 0,
-            core: std::marker::PhantomData,
-        }
+impl Digester {
+    pub(crate) const fn new(kind: Kind) -> Self {
+        Self { kind, state: START, pending: [0; 64], length: 0 }
     }
 
     pub(crate) fn update(&mut self, mut data: &[u8]) {
@@ -259,196 +276,132 @@ impl<C: Core> Digester<C> {
     }
 
     fn state_bytes(&self) -> [u8; 16] {
-        let mut digest = [0; 16];
-        for (bytes, [word]) in digest.as_chunks_mut::<4>().0.iter_mut().zip(self.state) {
-            *bytes = word.to_le_bytes();
-        }
-        digest
+        digest_of(self.state)
     }
 
     fn compress(&mut self, block: &[u8; 64]) {
-        let mut words = [[0; 1]; 16];
+        let mut words = [0; 16];
         for (word, bytes) in words.iter_mut().zip(block.as_chunks::<4>().0) {
-            *word = [u32::from_le_bytes(*bytes)];
+            *word = u32::from_le_bytes(*bytes);
         }
-        C::compress(&mut self.state, &words);
-    }
-}
-
-/// Up to [`LANES`] messages: contiguous blocks of equal length, each with the same few bytes before or behind it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Lanes<'a> {
-    data: &'a [u8],
-    length: usize,
-    before: &'a [u8],
-    behind: &'a [u8],
-}
-
-impl<'a> Lanes<'a> {
-    /// `data` holds 1 to [`LANES`] blocks of `length` bytes; `before` and `behind` together at most 8 bytes.
-    pub(crate) fn new(data: &'a [u8], length: usize, before: &'a [u8], behind: &'a [u8]) -> Self {
-        debug_assert!(length > 0 && data.len().is_multiple_of(length));
-        debug_assert!((1..=LANES).contains(&(data.len() / length)));
-        debug_assert!(before.len() + behind.len() <= 8);
-        Self { data, length, before, behind }
-    }
-
-    /// The blocks; where there are fewer than lanes the first one stands in.
-    #[inline(always)]
-    fn blocks(&self) -> [&'a [u8]; LANES] {
-        let mut blocks = [&self.data[..self.length]; LANES];
-        for (slot, block) in blocks.iter_mut().zip(self.data.chunks_exact(self.length)) {
-            *slot = block;
+        match self.kind {
+            Kind::Md4 => single::md4(&mut self.state, &words),
+            Kind::Md5 => single::md5(&mut self.state, &words),
         }
-        blocks
     }
 }
 
-/// Reads the digests of [`lanes`]: that of message `lane`.
-pub(crate) fn digest_of(state: &[[u32; LANES]; 4], lane: usize) -> [u8; 16] {
+/// A state as it is written.
+pub(crate) fn digest_of(state: [u32; 4]) -> [u8; 16] {
     let mut digest = [0; 16];
     for (bytes, word) in digest.as_chunks_mut::<4>().0.iter_mut().zip(state) {
-        *bytes = word[lane].to_le_bytes();
+        *bytes = word.to_le_bytes();
     }
     digest
 }
 
-/// Digests all messages in lockstep. Inlined into callers compiled for wider vectors.
-#[inline(always)]
-pub(crate) fn lanes<C: Core>(message: &Lanes<'_>) -> [[u32; LANES]; 4] {
-    let mut state = START.map(|word| [word; LANES]);
-    let mut words = [[0_u32; LANES]; 16];
-    let blocks = message.blocks();
-    let length = message.length;
-
-    // Where something stands before the data, the first 64 bytes are put together by hand.
-    let mut consumed = 0;
-    let head = message.before.len();
-    if head > 0 && head + length >= 64 {
-        for (lane, block) in blocks.iter().enumerate() {
-            let mut first = [0_u8; 64];
-            first[..head].copy_from_slice(message.before);
-            first[head..].copy_from_slice(&block[..64 - head]);
-            load(&mut words, lane, &first);
-        }
-        C::compress(&mut state, &words);
-        consumed = 64 - head;
-    }
-    let before = if consumed == 0 { message.before } else { &[] };
-    if before.is_empty() {
-        while length - consumed >= 64 {
-            for (lane, block) in blocks.iter().enumerate() {
-                if let Some(piece) = block[consumed..].first_chunk::<64>() {
-                    load(&mut words, lane, piece);
-                }
-            }
-            C::compress(&mut state, &words);
-            consumed += 64;
-        }
-    }
-
-    // What is left (under 64 bytes of data, and under 72 with its surroundings) and the padding: one or two pieces.
-    let left = before.len() + (length - consumed) + message.behind.len();
-    let pieces = (left + 9).div_ceil(64);
-    let bits = ((head + length + message.behind.len()) as u64).wrapping_mul(8);
-    let mut tails = [[0_u8; 128]; LANES];
-    for (tail, block) in tails.iter_mut().zip(&blocks) {
-        let rest = &block[consumed..];
-        tail[..before.len()].copy_from_slice(before);
-        tail[before.len()..before.len() + rest.len()].copy_from_slice(rest);
-        tail[left - message.behind.len()..left].copy_from_slice(message.behind);
-        tail[left] = 0x80;
-        tail[pieces * 64 - 8..pieces * 64].copy_from_slice(&bits.to_le_bytes());
-    }
-    for piece in 0..pieces {
-        for (lane, tail) in tails.iter().enumerate() {
-            if let Some(tail) = tail[piece * 64..].first_chunk::<64>() {
-                load(&mut words, lane, tail);
-            }
-        }
-        C::compress(&mut state, &words);
-    }
-    state
+/// Up to [`LANES`] messages: contiguous blocks of equal length, each with the same few bytes before or behind it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Messages<'a> {
+    pub(crate) kind: Kind,
+    /// 1 to [`LANES`] blocks of `length` bytes.
+    pub(crate) data: &'a [u8],
+    /// Not 0.
+    pub(crate) length: usize,
+    /// At most 8 bytes, together with those behind.
+    pub(crate) before: &'a [u8],
+    pub(crate) behind: &'a [u8],
 }
 
-#[inline(always)]
-fn load(words: &mut [[u32; LANES]; 16], lane: usize, piece: &[u8; 64]) {
-    for (word, bytes) in words.iter_mut().zip(piece.as_chunks::<4>().0) {
-        word[lane] = u32::from_le_bytes(*bytes);
+impl<'a> Messages<'a> {
+    /// The digests of all messages, and nothing of note in the places behind them.
+    pub(crate) fn digests(&self) -> [[u8; 16]; LANES] {
+        // Lockstep costs about as much as two single messages, however many it carries.
+        if self.data.len() / self.length > 2
+            && let Some(states) = simd::digest_together(self)
+        {
+            return states.map(digest_of);
+        }
+        let mut digests = [[0; 16]; LANES];
+        for (digest, block) in digests.iter_mut().zip(self.blocks()) {
+            let mut digester = Digester::new(self.kind);
+            digester.update(self.before);
+            digester.update(block);
+            digester.update(self.behind);
+            *digest = digester.finish();
+        }
+        digests
+    }
+
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.data.chunks_exact(self.length)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simd;
     use proptest::prelude::*;
 
     fn hex(bytes: &[u8; 16]) -> String {
         format!("{:032x}", u128::from_be_bytes(*bytes))
     }
 
-    fn digest<C: Core>(message: &[u8]) -> [u8; 16] {
-        let mut digester = Digester::<C>::new();
+    fn digest(kind: Kind, message: &[u8]) -> [u8; 16] {
+        let mut digester = Digester::new(kind);
         digester.update(message);
         digester.finish()
     }
 
     #[test]
     fn digests_agree_with_their_rfcs() {
-        assert_eq!(hex(&digest::<Md4>(b"")), "31d6cfe0d16ae931b73c59d7e0c089c0");
-        assert_eq!(hex(&digest::<Md4>(b"message digest")), "d9130a8164549fe818874806e1c7014b");
-        assert_eq!(hex(&digest::<Md5>(b"")), "d41d8cd98f00b204e9800998ecf8427e");
-        assert_eq!(hex(&digest::<Md5>(b"message digest")), "f96b697d7cb7938d525a2f31aaf161d0");
+        assert_eq!(hex(&digest(Kind::Md4, b"")), "31d6cfe0d16ae931b73c59d7e0c089c0");
+        assert_eq!(hex(&digest(Kind::Md4, b"message digest")), "d9130a8164549fe818874806e1c7014b");
+        assert_eq!(hex(&digest(Kind::Md5, b"")), "d41d8cd98f00b204e9800998ecf8427e");
+        assert_eq!(hex(&digest(Kind::Md5, b"message digest")), "f96b697d7cb7938d525a2f31aaf161d0");
         let long =
             b"12345678901234567890123456789012345678901234567890123456789012345678901234567890";
-        assert_eq!(hex(&digest::<Md4>(long)), "e33b4ddc9c38f2199c3e7b164fcc0536");
-        assert_eq!(hex(&digest::<Md5>(long)), "57edf4a22be3c955ac49da2e2107b67a");
+        assert_eq!(hex(&digest(Kind::Md4, long)), "e33b4ddc9c38f2199c3e7b164fcc0536");
+        assert_eq!(hex(&digest(Kind::Md5, long)), "57edf4a22be3c955ac49da2e2107b67a");
     }
 
     #[test]
     fn archaic_padding_differs_only_on_borders_and_past_32_bits() {
         for length in [0_usize, 1, 63, 64, 65, 128, 200] {
-            let mut digester = Digester::<Md4>::new();
+            let mut digester = Digester::new(Kind::Md4);
             digester.update(&vec![7; length]);
             let same = digester.clone().finish() == digester.finish_archaic();
             assert_eq!(same, !length.is_multiple_of(64), "{length}");
         }
-        let mut digester = Digester::<Md4>::new();
+        let mut digester = Digester::new(Kind::Md4);
         digester.length = 1 << 29;
         digester.update(b"x");
         assert_ne!(digester.clone().finish(), digester.finish_archaic());
     }
 
-    fn lanes_equal_singles<C: Core>(data: &[u8], length: usize, before: &[u8], behind: &[u8]) {
-        let message = Lanes::new(data, length, before, behind);
-        for state in [simd::lanes::<C>(&message), lanes::<C>(&message)] {
-            for (lane, block) in data.chunks(length).enumerate() {
-                let single = digest::<C>(&[before, block, behind].concat());
-                assert_eq!(digest_of(&state, lane), single);
-            }
-        }
-    }
-
     proptest! {
         #[test]
-        fn lanes_digest_what_single_messages_do(
+        fn messages_together_digest_as_each_alone(
             data in proptest::collection::vec(any::<u8>(), LANES * 200), length in 1_usize..=200, count in 1..=LANES,
         ) {
             let data = &data[..length * count];
-            for (before, behind) in [(&b""[..], &b""[..]), (b"seed", b""), (b"", b"seed")] {
-                lanes_equal_singles::<Md4>(data, length, before, behind);
-                lanes_equal_singles::<Md5>(data, length, before, behind);
+            for kind in [Kind::Md4, Kind::Md5] {
+                for (before, behind) in [(&b""[..], &b""[..]), (b"seed", b""), (b"", b"seed"), (b"1234", b"5678")] {
+                    let messages = Messages { kind, data, length, before, behind };
+                    for (block, together) in data.chunks(length).zip(messages.digests()) {
+                        prop_assert_eq!(together, digest(kind, &[before, block, behind].concat()));
+                    }
+                }
             }
         }
 
         #[test]
         fn pieces_digest_like_the_whole(data in proptest::collection::vec(any::<u8>(), 0..300), cut in 0_usize..300) {
             let (head, tail) = data.split_at(cut.min(data.len()));
-            let mut digester = Digester::<Md5>::new();
+            let mut digester = Digester::new(Kind::Md5);
             digester.update(head);
             digester.update(tail);
-            prop_assert_eq!(digester.finish(), digest::<Md5>(&data));
+            prop_assert_eq!(digester.finish(), digest(Kind::Md5, &data));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::header::SumHeader;
-use crate::strong::{Algorithm, StrongSum};
+use crate::strong::{Algorithm, Digest, StrongSum};
 use crate::weak::WeakSum;
 use std::io::Read;
 
@@ -71,15 +71,21 @@ impl SignatureFormat {
     pub fn sum_blocks(&self, data: &[u8], mut each: impl FnMut(u32, &[u8])) {
         let block_length = self.block_length as usize;
         let group = block_length.saturating_mul(self.strong.lanes_preferred());
+        let mut weaks = Vec::with_capacity(self.strong.lanes_preferred());
         for group in data.chunks(group) {
-            let mut blocks = group.chunks(block_length);
-            self.strong.blocks(group, block_length, |digest| {
-                if let Some(block) = blocks.next() {
-                    each(self.weak.of(block), &digest[..self.strong_length]);
+            // The weak sums go first: they read straight through and leave the group in the cache.
+            weaks.clear();
+            weaks.extend(group.chunks(block_length).map(|block| self.weak.of(block)));
+            let mut weaks = weaks.iter();
+            let mut record = |digest: Digest| {
+                if let Some(weak) = weaks.next() {
+                    each(*weak, &digest[..self.strong_length]);
                 }
-            });
-            if let Some(short) = blocks.next() {
-                each(self.weak.of(short), &self.strong.block(short)[..self.strong_length]);
+            };
+            self.strong.blocks(group, block_length, &mut record);
+            let short = &group[group.len() - group.len() % block_length..];
+            if !short.is_empty() {
+                record(self.strong.block(short));
             }
         }
     }

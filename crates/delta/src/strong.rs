@@ -1,7 +1,6 @@
 //! Strong sums: what settles that two blocks, or two files, are equal.
 
-use crate::md::{self, Digester, LANES, Lanes, Md4, Md5};
-use crate::simd;
+use crate::md::{Digester, Kind, LANES, Messages};
 use sha1::{Digest as _, Sha1};
 use std::fmt;
 use std::io;
@@ -184,13 +183,8 @@ impl StrongSum {
         let data = &data[..data.len() - data.len() % block_length];
         for group in data.chunks(block_length.saturating_mul(LANES)) {
             match self.algorithm {
-                // Lockstep costs about as much as two or three messages, however many it carries.
-                Algorithm::Md4 if group.len() / block_length > 2 => {
-                    self.lanes::<Md4>(group, block_length, &mut each);
-                }
-                Algorithm::Md5 if group.len() / block_length > 2 => {
-                    self.lanes::<Md5>(group, block_length, &mut each);
-                }
+                Algorithm::Md4 => self.together(Kind::Md4, group, block_length, &mut each),
+                Algorithm::Md5 => self.together(Kind::Md5, group, block_length, &mut each),
                 _ => group.chunks(block_length).for_each(|block| each(self.block(block))),
             }
         }
@@ -228,15 +222,15 @@ impl StrongSum {
         hasher.finish()
     }
 
-    fn lanes<C: md::Core>(&self, group: &[u8], block_length: usize, mut each: impl FnMut(Digest)) {
+    fn together(&self, kind: Kind, data: &[u8], length: usize, each: &mut impl FnMut(Digest)) {
         let (before, behind): (&[u8], &[u8]) = match &self.block_seed {
             BlockSeed::Before(seed) => (seed, &[]),
             BlockSeed::Behind(seed) => (&[], seed),
             BlockSeed::None | BlockSeed::Parameter(_) => (&[], &[]),
         };
-        let state = simd::lanes::<C>(&Lanes::new(group, block_length, before, behind));
-        for lane in 0..group.len() / block_length {
-            each(Digest::new(&md::digest_of(&state, lane)));
+        let messages = Messages { kind, data, length, before, behind };
+        for digest in &messages.digests()[..data.len() / length] {
+            each(Digest::new(digest));
         }
     }
 }
@@ -254,9 +248,9 @@ pub struct FileHasher(Hasher);
 // The large states are boxed: a hasher moves between threads and structures, and lives as long as a file.
 #[derive(Clone)]
 enum Hasher {
-    Md4Archaic(Digester<Md4>),
-    Md4(Digester<Md4>),
-    Md5(Digester<Md5>),
+    Md4Archaic(Digester),
+    Md4(Digester),
+    Md5(Digester),
     Sha1(Sha1),
     Xxh64(Xxh64),
     Xxh3(Box<Xxh3>),
@@ -268,9 +262,9 @@ enum Hasher {
 impl FileHasher {
     fn new(algorithm: Algorithm) -> Self {
         Self(match algorithm {
-            Algorithm::Md4Archaic => Hasher::Md4Archaic(Digester::new()),
-            Algorithm::Md4 => Hasher::Md4(Digester::new()),
-            Algorithm::Md5 => Hasher::Md5(Digester::new()),
+            Algorithm::Md4Archaic => Hasher::Md4Archaic(Digester::new(Kind::Md4)),
+            Algorithm::Md4 => Hasher::Md4(Digester::new(Kind::Md4)),
+            Algorithm::Md5 => Hasher::Md5(Digester::new(Kind::Md5)),
             Algorithm::Sha1 => Hasher::Sha1(Sha1::new()),
             Algorithm::Xxh64 => Hasher::Xxh64(Xxh64::new(0)),
             Algorithm::Xxh3 => Hasher::Xxh3(Box::new(Xxh3::new())),

@@ -1,0 +1,70 @@
+//! The one place with `unsafe`: calls into functions compiled for newer processors, each after asking the processor at run time.
+//!
+//! The functions themselves are safe code; what is unsafe is only to call them where the feature may be missing. Every one has
+//! a portable twin that computes the same.
+#![allow(unsafe_code)]
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx2_digest;
+
+use crate::md::{LANES, Messages};
+
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn has_avx2() -> bool {
+    std::arch::is_x86_feature_detected!("avx2")
+}
+
+/// Sum of the bytes `(byte ^ flip) as i8`, and the sum of those running sums, both mod 2^32.
+pub(crate) fn signed_sums(block: &[u8], flip: u8) -> (u32, u32) {
+    #[cfg(target_arch = "x86_64")]
+    if has_avx2() {
+        // SAFETY: the processor has AVX2, as just asked.
+        return unsafe { avx2::signed_sums(block, flip) };
+    }
+    signed_sums_from((0, 0), block, flip)
+}
+
+/// The states of all messages after digesting them in lockstep, where the processor makes that worthwhile.
+pub(crate) fn digest_together(messages: &Messages<'_>) -> Option<[[u32; 4]; LANES]> {
+    #[cfg(target_arch = "x86_64")]
+    if has_avx2() {
+        // SAFETY: the processor has AVX2, as just asked.
+        return Some(unsafe { avx2_digest::digest_together(messages) });
+    }
+    let _ = messages;
+    None
+}
+
+fn signed_sums_from((mut sum, mut sum_of_sums): (u32, u32), bytes: &[u8], flip: u8) -> (u32, u32) {
+    for byte in bytes {
+        sum = sum.wrapping_add((byte ^ flip) as i8 as u32);
+        sum_of_sums = sum_of_sums.wrapping_add(sum);
+    }
+    (sum, sum_of_sums)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_fast_sums_equal_the_portable_ones(
+            data in proptest::collection::vec(any::<u8>(), 0..3000), flip in prop::sample::select(vec![0_u8, 0x80]),
+        ) {
+            prop_assert_eq!(signed_sums(&data, flip), signed_sums_from((0, 0), &data, flip));
+        }
+    }
+
+    #[test]
+    fn extreme_bytes_do_not_saturate_the_fast_sums() {
+        for byte in [0x7f_u8, 0x80, 0xff] {
+            let data = vec![byte; 131_072];
+            assert_eq!(signed_sums(&data, 0), signed_sums_from((0, 0), &data, 0));
+        }
+    }
+}
