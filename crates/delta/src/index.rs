@@ -99,13 +99,17 @@ impl SearchIndex {
     }
 }
 
+/// Odd, and with its bits well spread.
+pub(crate) const MIXER: u32 = 0x9e37_79b1;
+
 /// A bijection that spreads weak sums, whose low and high halves are each poorly spread, over all bits.
 #[inline(always)]
 pub(crate) fn mix(weak: u32) -> u32 {
-    weak.wrapping_mul(0x9e37_79b1)
+    weak.wrapping_mul(MIXER)
 }
 
-/// A set of weak sums that never misses a member and is wrong about few others.
+/// A set of weak sums that never misses a member and is wrong about few others: a Bloom filter whose two bits for each
+/// member lie in one word, so that one load answers.
 #[derive(Debug)]
 pub(crate) struct Filter {
     words: Vec<u32>,
@@ -113,24 +117,37 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    /// One bit in 32 set, while the filter is small enough for a near cache.
-    fn new(keys: &[u32]) -> Self {
-        let bits = ((keys.len().max(1) as u64).ilog2() + 6).clamp(12, 23);
+    /// Where the two bits' numbers lie in a key. The word's number is above them, in up to 20 bits.
+    pub(crate) const FIRST_BIT: u32 = 7;
+    pub(crate) const SECOND_BIT: u32 = 2;
+
+    /// A word for each key, while that may lie in a near cache.
+    pub(crate) fn new(keys: &[u32]) -> Self {
+        let bits = keys.len().max(1).next_power_of_two().ilog2().clamp(7, 20);
         let shift = 32 - bits;
-        let mut words = vec![0_u32; 1 << (bits - 5)];
+        let mut words = vec![0_u32; 1 << bits];
         for key in keys {
-            let bit = key >> shift;
-            words[(bit >> 5) as usize] |= 1 << (bit & 31);
+            words[(key >> shift) as usize] |=
+                1 << (key >> Self::FIRST_BIT & 31) | 1 << (key >> Self::SECOND_BIT & 31);
         }
         Self { words, shift }
+    }
+
+    /// The words; a mixed weak sum shifted right by [`Filter::shift`] numbers one of them.
+    pub(crate) fn words(&self) -> &[u32] {
+        &self.words
+    }
+
+    pub(crate) const fn shift(&self) -> u32 {
+        self.shift
     }
 
     /// Whether the set may hold this weak sum.
     #[inline(always)]
     pub(crate) fn may_hold(&self, weak: u32) -> bool {
-        let bit = mix(weak) >> self.shift;
-        // The mask equals what the shift guarantees; it spares the bounds check's branch.
-        let word = self.words[(bit >> 5) as usize & (self.words.len() - 1)];
-        word >> (bit & 31) & 1 != 0
+        let key = mix(weak);
+        // The mask changes nothing; it spares the bounds check's branch.
+        let word = self.words[(key >> self.shift) as usize & (self.words.len() - 1)];
+        (word >> (key >> Self::FIRST_BIT & 31)) & (word >> (key >> Self::SECOND_BIT & 31)) & 1 != 0
     }
 }

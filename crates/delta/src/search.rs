@@ -309,12 +309,10 @@ impl<'i> Search<'i> {
         loop {
             let leaving = &buffer[at..];
             let entering = &buffer[at + length..];
-            let stop = entering.iter().zip(leaving).position(|(entering, leaving)| {
-                window.slide(*leaving, *entering);
-                filter.may_hold(window.value())
-            });
-            let Some(steps) = stop else { return Ok(at + entering.len() + 1) };
-            at += steps + 1;
+            let Some(steps) = window.slide_to_candidate(leaving, entering, filter) else {
+                return Ok(at + entering.len() + 1);
+            };
+            at += steps;
             if let Some(block) = self.confirm(window.value(), at, buffer) {
                 self.found(block, at, output)?;
                 return Ok(at + length);

@@ -249,8 +249,7 @@ pub struct FileHasher(Hasher);
 #[derive(Clone)]
 enum Hasher {
     Md4Archaic(Digester),
-    Md4(Digester),
-    Md5(Digester),
+    Md(Digester),
     Sha1(Sha1),
     Xxh64(Xxh64),
     Xxh3(Box<Xxh3>),
@@ -263,8 +262,8 @@ impl FileHasher {
     fn new(algorithm: Algorithm) -> Self {
         Self(match algorithm {
             Algorithm::Md4Archaic => Hasher::Md4Archaic(Digester::new(Kind::Md4)),
-            Algorithm::Md4 => Hasher::Md4(Digester::new(Kind::Md4)),
-            Algorithm::Md5 => Hasher::Md5(Digester::new(Kind::Md5)),
+            Algorithm::Md4 => Hasher::Md(Digester::new(Kind::Md4)),
+            Algorithm::Md5 => Hasher::Md(Digester::new(Kind::Md5)),
             Algorithm::Sha1 => Hasher::Sha1(Sha1::new()),
             Algorithm::Xxh64 => Hasher::Xxh64(Xxh64::new(0)),
             Algorithm::Xxh3 => Hasher::Xxh3(Box::new(Xxh3::new())),
@@ -277,8 +276,7 @@ impl FileHasher {
     /// Takes the next piece.
     pub fn update(&mut self, data: &[u8]) {
         match &mut self.0 {
-            Hasher::Md4Archaic(hasher) | Hasher::Md4(hasher) => hasher.update(data),
-            Hasher::Md5(hasher) => hasher.update(data),
+            Hasher::Md4Archaic(hasher) | Hasher::Md(hasher) => hasher.update(data),
             Hasher::Sha1(hasher) => hasher.update(data),
             Hasher::Xxh64(hasher) => hasher.update(data),
             Hasher::Xxh3(hasher) | Hasher::Xxh128(hasher) => hasher.update(data),
@@ -293,8 +291,7 @@ impl FileHasher {
     pub fn finish(self) -> Digest {
         match self.0 {
             Hasher::Md4Archaic(hasher) => Digest::new(&hasher.finish_archaic()),
-            Hasher::Md4(hasher) => Digest::new(&hasher.finish()),
-            Hasher::Md5(hasher) => Digest::new(&hasher.finish()),
+            Hasher::Md(hasher) => Digest::new(&hasher.finish()),
             Hasher::Sha1(hasher) => Digest::new(&hasher.finalize()),
             Hasher::Xxh64(hasher) => Digest::new(&hasher.digest().to_le_bytes()),
             Hasher::Xxh3(hasher) => Digest::new(&hasher.digest().to_le_bytes()),

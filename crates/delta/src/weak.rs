@@ -1,5 +1,6 @@
 //! Weak sums: cheap to slide over a file one byte at a time.
 
+use crate::index::Filter;
 use crate::simd;
 
 /// Which weak sum a signature carries.
@@ -41,6 +42,17 @@ pub(crate) trait Window: Copy {
     fn slide(&mut self, leaving: u8, entering: u8);
     /// Shortens the window at its front.
     fn drop_first(&mut self, leaving: u8);
+
+    /// Slides until the filter may hold the window's sum, and returns how often; or, where that does not come, to the end
+    /// of the shorter slice.
+    fn slide_to_candidate(
+        &mut self,
+        leaving: &[u8],
+        entering: &[u8],
+        filter: &Filter,
+    ) -> Option<usize> {
+        slide_singly(self, leaving, entering, filter)
+    }
 }
 
 pub(crate) type RsyncWindow = SumOfSums<0x00, 0>;
@@ -95,6 +107,38 @@ impl<const FLIP: u8, const OFFSET: u32> Window for SumOfSums<FLIP, OFFSET> {
         self.running = self.running.wrapping_sub(self.length.wrapping_mul(leaving));
         self.length = self.length.wrapping_sub(1);
     }
+
+    fn slide_to_candidate(
+        &mut self,
+        leaving: &[u8],
+        entering: &[u8],
+        filter: &Filter,
+    ) -> Option<usize> {
+        let mut sums = simd::Sums { sum: self.sum as u16, running: self.running as u16 };
+        let terms = simd::Terms { length: self.length as u16, flip: FLIP, offset: OFFSET as u16 };
+        let slid = simd::slide_to_candidate(&mut sums, terms, leaving, entering, filter);
+        (self.sum, self.running) = (u32::from(sums.sum), u32::from(sums.running));
+        match slid {
+            simd::Slid::Candidate(steps) => Some(steps),
+            simd::Slid::Past(done) => {
+                let steps = slide_singly(self, &leaving[done..], &entering[done..], filter);
+                steps.map(|steps| done + steps)
+            }
+        }
+    }
+}
+
+fn slide_singly<W: Window>(
+    window: &mut W,
+    leaving: &[u8],
+    entering: &[u8],
+    filter: &Filter,
+) -> Option<usize> {
+    let steps = leaving.iter().zip(entering).position(|(leaving, entering)| {
+        window.slide(*leaving, *entering);
+        filter.may_hold(window.value())
+    });
+    steps.map(|steps| steps + 1)
 }
 
 const MULTIPLIER: u32 = 0x0810_4225;
@@ -161,6 +205,7 @@ impl Window for RabinKarpWindow {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::index::mix;
     use proptest::prelude::*;
 
     #[test]
@@ -206,5 +251,37 @@ mod tests {
             follows::<RollsumWindow>(&data, length);
             follows::<RabinKarpWindow>(&data, length);
         }
+
+        #[test]
+        fn a_window_stops_at_the_first_candidate(
+            data in proptest::collection::vec(any::<u8>(), 1..600), length in 1_usize..200,
+            known in proptest::collection::vec(any::<prop::sample::Index>(), 0..4),
+        ) {
+            let length = length.min(data.len());
+            stops::<RsyncWindow>(WeakSum::Rsync, &data, length, &known);
+            stops::<RollsumWindow>(WeakSum::Rollsum, &data, length, &known);
+            stops::<RabinKarpWindow>(WeakSum::RabinKarp, &data, length, &known);
+        }
+    }
+
+    /// Slides over all of `data`, some windows of which are known, and compares with asking at each place.
+    fn stops<W: Window>(weak: WeakSum, data: &[u8], length: usize, known: &[prop::sample::Index]) {
+        let windows: Vec<u32> = data.windows(length).map(|window| weak.of(window)).collect();
+        let keys: Vec<u32> =
+            known.iter().map(|index| mix(windows[index.index(windows.len())])).collect();
+        let filter = Filter::new(&keys);
+        let mut window = W::over(&data[..length]);
+        let mut stops = Vec::new();
+        let mut at = 0;
+        while let Some(steps) =
+            window.slide_to_candidate(&data[at..], &data[at + length..], &filter)
+        {
+            at += steps;
+            assert_eq!(window.value(), windows[at]);
+            stops.push(at);
+        }
+        let expected: Vec<usize> =
+            (1..windows.len()).filter(|at| filter.may_hold(windows[*at])).collect();
+        assert_eq!(stops, expected);
     }
 }

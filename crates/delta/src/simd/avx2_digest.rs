@@ -132,11 +132,10 @@ fn gather(pieces: [&[u8; 64]; LANES]) -> [Words; 16] {
 
 #[target_feature(enable = "avx2")]
 fn transposed(rows: [__m256i; 8]) -> [__m256i; 8] {
-    let [a, b, c, d, e, f, g, h] = rows;
-    let (ab_low, ab_high) = (_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
-    let (cd_low, cd_high) = (_mm256_unpacklo_epi32(c, d), _mm256_unpackhi_epi32(c, d));
-    let (ef_low, ef_high) = (_mm256_unpacklo_epi32(e, f), _mm256_unpackhi_epi32(e, f));
-    let (gh_low, gh_high) = (_mm256_unpacklo_epi32(g, h), _mm256_unpackhi_epi32(g, h));
+    let low = |i: usize| _mm256_unpacklo_epi32(rows[i], rows[i + 1]);
+    let high = |i: usize| _mm256_unpackhi_epi32(rows[i], rows[i + 1]);
+    let (ab_low, cd_low, ef_low, gh_low) = (low(0), low(2), low(4), low(6));
+    let (ab_high, cd_high, ef_high, gh_high) = (high(0), high(2), high(4), high(6));
     // Each holds four rows of column i in its lower half, and of column i + 4 in its upper.
     let upper = [
         _mm256_unpacklo_epi64(ab_low, cd_low),

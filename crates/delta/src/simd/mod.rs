@@ -8,7 +8,10 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx2_digest;
+#[cfg(target_arch = "x86_64")]
+mod avx2_slide;
 
+use crate::index::Filter;
 use crate::md::{LANES, Messages};
 
 #[cfg(target_arch = "x86_64")]
@@ -36,6 +39,47 @@ pub(crate) fn digest_together(messages: &Messages<'_>) -> Option<[[u32; 4]; LANE
     }
     let _ = messages;
     None
+}
+
+/// A window's two sums, mod 2^16.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sums {
+    pub(crate) sum: u16,
+    pub(crate) running: u16,
+}
+
+/// What the sums are made of: the window's length, and bytes that count `(byte ^ flip) as i8 + offset`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms {
+    pub(crate) length: u16,
+    pub(crate) flip: u8,
+    pub(crate) offset: u16,
+}
+
+/// How far a window slid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Slid {
+    /// That many steps, to sums that the filter may hold.
+    Candidate(usize),
+    /// That many steps, none of them to a candidate; the rest is too short for vectors.
+    Past(usize),
+}
+
+/// Slides many bytes at a time where the processor can, else not at all.
+pub(crate) fn slide_to_candidate(
+    sums: &mut Sums,
+    terms: Terms,
+    leaving: &[u8],
+    entering: &[u8],
+    filter: &Filter,
+) -> Slid {
+    #[cfg(target_arch = "x86_64")]
+    if has_avx2() {
+        // SAFETY: the processor has AVX2, as just asked.
+        return unsafe { avx2_slide::slide_to_candidate(sums, terms, leaving, entering, filter) };
+    }
+    let _ = (sums, terms, leaving, entering, filter);
+    Slid::Past(0)
 }
 
 fn signed_sums_from((mut sum, mut sum_of_sums): (u32, u32), bytes: &[u8], flip: u8) -> (u32, u32) {
