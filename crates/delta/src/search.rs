@@ -13,7 +13,7 @@ const WASTE_PER_BYTE: u64 = 8;
 const WASTE_AT_START: u64 = 64;
 /// Equal blocks looked at to find one that an in-place update left intact.
 const KEPT_BLOCKS_TRIED: usize = 64;
-/// The least a streaming search reads at once.
+/// About how much a streaming search reads at once.
 const READ_LENGTH: usize = 512 * 1024;
 
 /// A step towards the new file.
@@ -125,10 +125,15 @@ impl<'i> Search<'i> {
         self
     }
 
-    /// The length of the window. A buffer of less makes no progress before the file's end; one of a few times as much makes
-    /// good progress.
+    /// The length of the window. A buffer of less makes no progress before the file's end.
     pub fn window(&self) -> usize {
         self.index.signature().format().block_length() as usize
+    }
+
+    /// A good length for the buffer. Each scan starts by summing one window, so buffers little longer than that, with few
+    /// new bytes each, make slow progress.
+    pub fn buffer_length(&self) -> usize {
+        self.window().saturating_mul(2).saturating_add(READ_LENGTH)
     }
 
     /// What it has done so far.
@@ -154,13 +159,13 @@ impl<'i> Search<'i> {
         }
     }
 
-    /// Searches all of `source`, holding a small multiple of the window in memory.
+    /// Searches all of `source`, holding [`Search::buffer_length`] bytes of it at most.
     pub fn run<E: From<Error>>(
         mut self,
         mut source: impl Read,
         mut each: impl FnMut(Operation<'_>) -> Result<(), E>,
     ) -> Result<SearchWork, E> {
-        let room = self.window().saturating_mul(4).max(READ_LENGTH);
+        let room = self.buffer_length();
         let mut buffer = Vec::new();
         loop {
             let wanted = room - buffer.len();

@@ -249,19 +249,25 @@ pub struct SignatureBuilder {
 impl SignatureBuilder {
     /// Starts without records.
     pub fn new(header: SumHeader, strong: StrongSum) -> Result<Self, Error> {
-        // The empty header has no block length; any will do where there are no blocks.
-        let block_length = header.block_length().max(1);
-        let strong_length = header.strong_length();
-        let format = SignatureFormat::new(WeakSum::Rsync, strong, block_length, strong_length)?;
+        let format = match header.count() {
+            // Without blocks there is nothing to sum, not even where the algorithm is none; any block length will do.
+            0 => SignatureFormat {
+                weak: WeakSum::Rsync,
+                strong,
+                block_length: header.block_length().max(1),
+                strong_length: header.strong_length(),
+            },
+            _ => SignatureFormat::rsync(&header, strong)?,
+        };
         let last = match header.remainder() {
             0 => LastBlock::Full,
-            length if length == block_length => LastBlock::Full,
+            length if length == header.block_length() => LastBlock::Full,
             length => LastBlock::Short(length),
         };
         let mut signature = Signature::without_blocks(format, last);
         let room = header.count().min(TRUSTED_RECORDS) as usize;
         signature.weaks.reserve(room);
-        signature.strongs.reserve(room * strong_length);
+        signature.strongs.reserve(room * header.strong_length());
         Ok(Self { header, signature })
     }
 
@@ -328,5 +334,7 @@ mod tests {
         let strong = StrongSum::unseeded(Algorithm::None);
         let refused = SignatureFormat::new(WeakSum::Rsync, strong, 700, 0);
         assert!(matches!(refused, Err(Error::NoBlockSums)));
+        let empty = SignatureBuilder::new(SumHeader::EMPTY, strong).unwrap();
+        assert!(empty.finish().unwrap().is_empty());
     }
 }
