@@ -100,12 +100,14 @@ impl<B: Basis> Patcher<B> {
         length: u64,
         mut each: impl FnMut(u64, &[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        self.buffer.resize(COPY_LENGTH, 0);
         let beyond = Error::BeyondBasis { offset, length };
         let Some(end) = offset.checked_add(length) else { return Err(beyond) };
         let mut at = offset;
         while at < end {
             let wanted = (end - at).min(COPY_LENGTH as u64) as usize;
+            if self.buffer.len() < wanted {
+                self.buffer.resize(wanted, 0);
+            }
             let piece = &mut self.buffer[..wanted];
             match self.basis.read_at(at, piece) {
                 Ok(0) => return Err(beyond),
@@ -150,8 +152,8 @@ impl<F: Read + Write + Seek> InPlacePatcher<F> {
             Operation::Copy { offset, length, .. } => {
                 // The source lies behind the target, or apart from it: pieces in rising order never read what they wrote.
                 let (target, mut buffer) = (self.position, std::mem::take(&mut self.buffer));
-                buffer.resize(COPY_LENGTH, 0);
                 let length = u64::from(length);
+                buffer.resize(length.min(COPY_LENGTH as u64) as usize, 0);
                 let mut done = 0;
                 while done < length {
                     let piece = &mut buffer[..(length - done).min(COPY_LENGTH as u64) as usize];

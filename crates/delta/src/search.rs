@@ -50,8 +50,8 @@ pub struct SearchWork {
     pub strong_bytes: u64,
     /// Windows whose weak sum some block has.
     pub weak_hits: u64,
-    /// Of these, windows not looked at further because too many before had come to nothing.
-    pub skipped_hits: u64,
+    /// Bytes slid over blindly, because too much strong summing before had come to nothing.
+    pub blind_bytes: u64,
 }
 
 /// One pass over a new file, in pieces as large as the caller likes.
@@ -99,6 +99,8 @@ pub struct Search<'i> {
     allowance: u64,
     /// Up to where in the new file the allowance has been earned.
     earned_to: u64,
+    /// Where in the new file the allowance will pay for another window.
+    blind_up_to: u64,
     work: SearchWork,
 }
 
@@ -114,6 +116,7 @@ impl<'i> Search<'i> {
             in_order: true,
             allowance: WASTE_AT_START * block_length,
             earned_to: 0,
+            blind_up_to: 0,
             work: SearchWork::default(),
         }
     }
@@ -244,7 +247,7 @@ impl<'i> Search<'i> {
             let likely = buffer[at..]
                 .chunks_exact(length)
                 .zip(&expected[..full])
-                .take(strong.lanes_preferred())
+                .take(strong.blocks_at_once())
                 .take_while(|(window, weak)| W::over(window).value() == **weak)
                 .count();
             if likely == 0 {
@@ -322,6 +325,14 @@ impl<'i> Search<'i> {
                 self.found(block, at, output)?;
                 return Ok(at + length);
             }
+            // Up to the last place before the next affordable one nothing can be found.
+            let blind = self.blind_up_to.saturating_sub(self.offset + at as u64 + 1);
+            if blind > 0 {
+                let blind = blind.min((buffer.len() - length - at) as u64) as usize;
+                self.work.blind_bytes += blind as u64;
+                at += blind;
+                window = W::over(&buffer[at..at + length]);
+            }
         }
     }
 
@@ -352,7 +363,7 @@ impl<'i> Search<'i> {
         self.allowance = self.allowance.saturating_add(earned);
         self.earned_to = self.earned_to.max(position);
         if self.allowance < cost {
-            self.work.skipped_hits += 1;
+            self.blind_up_to = position + (cost - self.allowance).div_ceil(WASTE_PER_BYTE);
             return None;
         }
         self.work.strong_bytes += cost;

@@ -70,8 +70,8 @@ impl SignatureFormat {
     /// Many blocks at once are faster than the same one by one.
     pub fn sum_blocks(&self, data: &[u8], mut each: impl FnMut(u32, &[u8])) {
         let block_length = self.block_length as usize;
-        let group = block_length.saturating_mul(self.strong.lanes_preferred());
-        let mut weaks = Vec::with_capacity(self.strong.lanes_preferred());
+        let group = block_length.saturating_mul(self.strong.blocks_at_once());
+        let mut weaks = Vec::with_capacity(self.strong.blocks_at_once());
         for group in data.chunks(group) {
             // The weak sums go first: they read straight through and leave the group in the cache.
             weaks.clear();
@@ -166,6 +166,8 @@ impl Signature {
             return Err(Error::TooManyBlocks { block_length });
         }
         let (weaks, strongs) = (&mut self.weaks, &mut self.strongs);
+        weaks.reserve(more);
+        strongs.reserve(more * self.format.strong_length);
         self.format.sum_blocks(data, |weak, strong| {
             weaks.push(weak);
             strongs.extend_from_slice(strong);

@@ -191,7 +191,7 @@ impl StrongSum {
     }
 
     /// How many contiguous blocks [`StrongSum::blocks`] likes to have at once.
-    pub const fn lanes_preferred(&self) -> usize {
+    pub const fn blocks_at_once(&self) -> usize {
         match self.algorithm {
             Algorithm::Md4 | Algorithm::Md5 => LANES,
             _ => 1,

@@ -81,7 +81,7 @@ fn search_in_pieces(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(1500))]
 
     #[test]
     fn a_patch_makes_the_new_file(

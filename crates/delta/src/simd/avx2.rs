@@ -1,20 +1,9 @@
 //! Weak sums 32 bytes at a time.
 
-use super::signed_sums_from;
+use super::{WEIGHTS, signed_sums_onward};
 use std::arch::x86_64::{
     __m256i, _mm256_add_epi32, _mm256_extract_epi64, _mm256_madd_epi16, _mm256_maddubs_epi16,
     _mm256_set_epi64x, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_setzero_si256, _mm256_xor_si256,
-};
-
-/// How much each of 32 bytes adds to the sum of sums: the first stays longest.
-const WEIGHTS: [u8; 32] = {
-    let mut weights = [0; 32];
-    let mut i = 0;
-    while i < 32 {
-        weights[i] = 32 - i as u8;
-        i += 1;
-    }
-    weights
 };
 
 #[target_feature(enable = "avx2")]
@@ -36,8 +25,8 @@ pub(super) fn signed_sums(block: &[u8], flip: u8) -> (u32, u32) {
         let pairs = _mm256_madd_epi16(_mm256_maddubs_epi16(weights, bytes), ones_16);
         weighted = _mm256_add_epi32(weighted, pairs);
     }
-    let sum_of_sums = horizontal(before).wrapping_mul(32).wrapping_add(horizontal(weighted));
-    signed_sums_from((horizontal(sum), sum_of_sums), rest, flip)
+    let running = horizontal(before).wrapping_mul(32).wrapping_add(horizontal(weighted));
+    signed_sums_onward((horizontal(sum), running), rest, flip)
 }
 
 #[target_feature(enable = "avx2")]
