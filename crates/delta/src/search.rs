@@ -9,8 +9,8 @@ use std::io::Read;
 /// Bytes of strong summing that may come to nothing, for each byte of source: what makes every search linear, whatever
 /// basis and source a hostile peer crafts.
 const WASTE_PER_BYTE: u64 = 8;
-/// Windows that may be summed in vain before anything was earned.
-const WASTE_AT_START: u64 = 64;
+/// Bytes that may be summed in vain before anything was earned, besides two windows.
+const WASTE_AT_START: u64 = 1 << 20;
 /// Equal blocks looked at to find one that an in-place update left intact.
 const KEPT_BLOCKS_TRIED: usize = 64;
 /// About how much a streaming search reads at once.
@@ -114,7 +114,7 @@ impl<'i> Search<'i> {
             offset: 0,
             next_block: 0,
             in_order: true,
-            allowance: WASTE_AT_START * block_length,
+            allowance: WASTE_AT_START + 2 * block_length,
             earned_to: 0,
             blind_up_to: 0,
             work: SearchWork::default(),
