@@ -7,7 +7,8 @@ use crate::weak::{RabinKarpWindow, RollsumWindow, RsyncWindow, WeakSum, Window};
 use std::io::Read;
 
 /// Bytes of strong summing that may come to nothing, for each byte of source: what makes every search linear, whatever
-/// basis and source a hostile peer crafts.
+/// basis and source a hostile peer crafts. Honest files waste about the basis' length / 2^32 where nothing is found, and
+/// nothing where the blocks come in order.
 const WASTE_PER_BYTE: u64 = 8;
 /// Bytes that may be summed in vain before anything was earned, besides two windows.
 const WASTE_AT_START: u64 = 1 << 20;
