@@ -72,8 +72,8 @@ impl SumHeader {
     /// The header for a basis of `length` bytes. `block_size` overrides the rule; `full` asks for whole strong sums, as a
     /// second pass does. An empty file has the empty header.
     ///
-    /// Fails with [`Error::TooManyBlocks`] where the blocks cannot be counted in 31 bits, or `block_size` is 0 or above
-    /// `max_block_length`.
+    /// Fails with [`Error::TooManyBlocks`] where the blocks cannot be counted in 31 bits, and with [`Error::Header`] where
+    /// `block_size` is 0 or above `max_block_length`.
     pub fn for_file(
         length: u64,
         block_size: Option<u32>,

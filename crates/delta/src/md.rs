@@ -254,7 +254,7 @@ impl Digester {
     /// Pads as RFC 1320 and RFC 1321 say.
     pub(crate) fn finish(mut self) -> [u8; 16] {
         self.pad(self.length.wrapping_mul(8));
-        self.state_bytes()
+        digest_of(self.state)
     }
 
     /// Pads as peers before protocol 27 did: not at all where the message ends on a border of 64 bytes, and with the low
@@ -263,7 +263,7 @@ impl Digester {
         if !self.length.is_multiple_of(64) {
             self.pad(self.length.wrapping_mul(8) & 0xffff_ffff);
         }
-        self.state_bytes()
+        digest_of(self.state)
     }
 
     fn pad(&mut self, bits: u64) {
@@ -273,10 +273,6 @@ impl Digester {
         let counted = 1 + zeros as usize;
         padding[counted..counted + 8].copy_from_slice(&bits.to_le_bytes());
         self.update(&padding[..counted + 8]);
-    }
-
-    fn state_bytes(&self) -> [u8; 16] {
-        digest_of(self.state)
     }
 
     fn compress(&mut self, block: &[u8; 64]) {
