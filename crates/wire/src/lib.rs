@@ -1,0 +1,31 @@
+//! Every byte of the rsync protocol, versions 27 to 32, as codecs.
+//!
+//! Bytes in, state out: nothing here opens a socket or a file, decides a policy or prints. Decoders read
+//! from any [`std::io::BufRead`] through [`WireRead`]; encoders append to a `Vec<u8>` through [`WireWrite`]. Every
+//! length that comes from a peer is bounded before it has a buffer.
+#![doc = include_str!("../README.md")]
+
+mod algorithm;
+pub mod daemon;
+mod error;
+mod index;
+mod item;
+mod message;
+mod multiplex;
+mod protocol;
+mod read;
+mod setup;
+mod sums;
+mod write;
+
+pub use algorithm::{Algorithm, Checksum, Compression, LIST_MAX, Side};
+pub use error::{Error, ErrorClass, Result};
+pub use index::{Index, IndexDecoder, IndexEncoder};
+pub use item::{BASIS_NAME_MAX, BasisType, Item, ItemFlags};
+pub use message::{IoErrors, MESSAGE_MAX, Message, TextKind};
+pub use multiplex::{Demultiplexer, FrameHeader, MessageSink, Multiplexer};
+pub use protocol::{CompatFlags, Protocol};
+pub use read::WireRead;
+pub use setup::{Capabilities, negotiate_version};
+pub use sums::{STRONG_MAX, SumHead};
+pub use write::{VSTRING_MAX, WireWrite};
