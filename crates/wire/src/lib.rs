@@ -10,6 +10,7 @@ pub mod daemon;
 mod error;
 mod index;
 mod item;
+pub mod list;
 mod message;
 mod multiplex;
 mod protocol;
