@@ -275,15 +275,12 @@ pub enum Error {
     /// A malformed token in a compressed stream.
     #[error("invalid token number in compressed stream")]
     InvalidToken,
-    /// The decompressor is not where a literal run must leave it.
-    #[error("decompressor lost sync!")]
-    LostSync,
-    /// The decompressor refused its input.
-    #[error("{method} decompression failed: {detail}")]
+    /// A compressor or decompressor refused its input.
+    #[error("{method} failed: {detail}")]
     Decompress {
-        /// `inflate`, `zstd` or `lz4`.
+        /// `deflate`, `zstd` or `lz4`.
         method: &'static str,
-        /// What the decompressor said.
+        /// What it said.
         detail: String,
     },
     /// The peer closed or overran the line instead of greeting.
@@ -372,7 +369,6 @@ impl Error {
             | Self::AclIndex { .. }
             | Self::AclPermission(_)
             | Self::XattrIndex(_)
-            | Self::LostSync
             | Self::Decompress { .. } => ErrorClass::Stream,
             Self::InvalidParent { incremental: true, .. }
             | Self::UnsafePath(_)

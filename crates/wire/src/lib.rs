@@ -17,6 +17,7 @@ mod protocol;
 mod read;
 mod setup;
 mod sums;
+mod token;
 mod write;
 
 pub use algorithm::{Algorithm, Checksum, Compression, LIST_MAX, Side};
@@ -29,4 +30,5 @@ pub use protocol::{CompatFlags, Protocol};
 pub use read::WireRead;
 pub use setup::{Capabilities, negotiate_version};
 pub use sums::{STRONG_MAX, SumHead};
+pub use token::{Token, TokenDecoder, TokenEncoder};
 pub use write::{VSTRING_MAX, WireWrite};
