@@ -6,8 +6,12 @@
 #![doc = include_str!("../README.md")]
 
 mod algorithm;
+mod batch;
 pub mod daemon;
 mod error;
+mod files_from;
+mod filters;
+mod finish;
 mod index;
 mod item;
 pub mod list;
@@ -21,7 +25,11 @@ mod token;
 mod write;
 
 pub use algorithm::{Algorithm, Checksum, Compression, LIST_MAX, Side};
+pub use batch::{BatchHeader, BatchOptions};
 pub use error::{Error, ErrorClass, Result};
+pub use files_from::{FilesFromForwarder, read_files_from_name};
+pub use filters::{FILTER_RULE_MAX, put_filter_end, put_filter_rule, read_filter_rule};
+pub use finish::{DeleteStats, Statistics};
 pub use index::{Index, IndexDecoder, IndexEncoder};
 pub use item::{BASIS_NAME_MAX, BasisType, Item, ItemFlags};
 pub use message::{IoErrors, MESSAGE_MAX, Message, TextKind};
