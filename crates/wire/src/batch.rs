@@ -92,9 +92,10 @@ impl BatchHeader {
             return Err(Error::BatchTooNew { found, own });
         }
         let protocol = Protocol::new(u8::try_from(found).unwrap_or(0))?;
-        let flags = match protocol.has_compat_flags() {
-            true => CompatFlags::decode(input)?,
-            false => CompatFlags::default(),
+        let flags = if protocol.has_compat_flags() {
+            CompatFlags::decode(input)?
+        } else {
+            CompatFlags::default()
         };
         let seed = input.read_i32()?;
         Ok(Self { options: options.known_in(protocol), protocol, flags, seed })

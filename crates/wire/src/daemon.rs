@@ -66,9 +66,13 @@ impl Greeting {
     /// The line, LF included.
     pub fn to_line(&self) -> String {
         let sub = self.sub.map(|sub| format!(".{sub}")).unwrap_or_default();
-        let names: String =
-            self.digests.iter().flatten().map(|digest| format!(" {}", digest.name())).collect();
-        format!("{PREFIX}{}{sub}{names}\n", self.version)
+        let mut line = format!("{PREFIX}{}{sub}", self.version);
+        for digest in self.digests.iter().flatten() {
+            line.push(' ');
+            line.push_str(digest.name());
+        }
+        line.push('\n');
+        line
     }
 
     /// Reads a line without its LF.

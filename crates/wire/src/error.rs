@@ -394,8 +394,10 @@ impl Error {
 impl From<io::Error> for Error {
     /// Unwraps an [`Error`] that travelled through [`std::io::Read`], as the demultiplexer's do.
     fn from(error: io::Error) -> Self {
-        if error.get_ref().is_some_and(|inner| inner.is::<Self>()) {
-            if let Some(Ok(inner)) = error.into_inner().map(|inner| inner.downcast::<Self>()) {
+        if error.get_ref().is_some_and(
+            <dyn std::error::Error + std::marker::Send + std::marker::Sync + 'static>::is::<Self>,
+        ) {
+            if let Some(Ok(inner)) = error.into_inner().map(<dyn std::error::Error + std::marker::Send + std::marker::Sync + 'static>::downcast::<Self>) {
                 return *inner;
             }
             return Self::Closed;

@@ -65,7 +65,9 @@ mod tests {
     fn forward(portions: &[&[u8]], nul_separated: bool) -> Vec<u8> {
         let mut out = Vec::new();
         let mut forwarder = FilesFromForwarder::new(nul_separated);
-        portions.iter().for_each(|portion| forwarder.forward(&mut out, portion));
+        for portion in portions {
+            forwarder.forward(&mut out, portion);
+        }
         forwarder.end(&mut out);
         out
     }

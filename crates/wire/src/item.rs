@@ -160,13 +160,15 @@ impl Item {
             return Ok(Self::new(ItemFlags::TRANSFER));
         }
         let flags = ItemFlags(input.read_u16()?);
-        let basis = match flags.contains(ItemFlags::BASIS_TYPE_FOLLOWS) {
-            true => Some(input.read_u8()?.into()),
-            false => None,
+        let basis = if flags.contains(ItemFlags::BASIS_TYPE_FOLLOWS) {
+            Some(input.read_u8()?.into())
+        } else {
+            None
         };
-        let name = match flags.contains(ItemFlags::NAME_FOLLOWS) {
-            true => Some(input.read_vstring(BASIS_NAME_MAX)?),
-            false => None,
+        let name = if flags.contains(ItemFlags::NAME_FOLLOWS) {
+            Some(input.read_vstring(BASIS_NAME_MAX)?)
+        } else {
+            None
         };
         Ok(Self { flags, basis, name })
     }

@@ -94,9 +94,9 @@ pub trait WireWrite {
     /// A `varlong30`: `longint` below protocol 30, `varlong` from 30.
     fn put_varlong30(&mut self, value: i64, minimum: usize, protocol: Protocol) {
         if protocol.has_varints() {
-            self.put_varlong(value, minimum)
+            self.put_varlong(value, minimum);
         } else {
-            self.put_longint(value)
+            self.put_longint(value);
         }
     }
 

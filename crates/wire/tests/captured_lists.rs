@@ -1,5 +1,7 @@
 //! The annotated captures of docs/spec filelist.md 17, byte for byte in both directions.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests may panic as tests do.
+
 use syncline_wire::list::{
     Device, DirectoryRole, FileEntry, FileList, FileLists, HardLink, ListDecoder, ListEncoder,
     ListOptions, NameLookup,
@@ -124,7 +126,7 @@ fn encode(options: &ListOptions, names: &mut dyn NameLookup) -> Vec<u8> {
 }
 
 fn entries(list: &FileList) -> Vec<FileEntry> {
-    list.iter().map(|entry| entry.to_entry()).collect()
+    list.iter().map(syncline_wire::list::EntryRef::to_entry).collect()
 }
 
 /// Decodes what [`encode`] makes, checking every entry, and returns the decoder for its names.
@@ -139,7 +141,7 @@ fn decode(options: &ListOptions, wire: &[u8]) -> ListDecoder {
         let inner = expected.pop().unwrap();
         assert_eq!(entries(&list), expected);
         list.sort(options.protocol);
-        let names: Vec<_> = list.iter().map(|entry| entry.path()).collect();
+        let names: Vec<_> = list.iter().map(syncline_wire::list::EntryRef::path).collect();
         assert_eq!(names, [b".", b"a", b"b", b"l", b"n", b"p", b"d"]);
         lists.add(list, None).unwrap();
         let mut indexes = IndexDecoder::new(options.protocol);

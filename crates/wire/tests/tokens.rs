@@ -1,5 +1,7 @@
 //! Token streams of stock: what it wrote is read, and what we write is read back.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests may panic as tests do.
+
 use proptest::prelude::*;
 use syncline_wire::{Compression, Protocol, SumHead, Token, TokenDecoder, TokenEncoder, WireRead};
 

@@ -47,7 +47,9 @@ impl AuthDigest {
 
     fn hash(self, parts: &[&[u8]]) -> Vec<u8> {
         fn all<D: Digest>(mut state: D, parts: &[&[u8]]) -> Vec<u8> {
-            parts.iter().for_each(|part| state.update(part));
+            for part in parts {
+                state.update(part);
+            }
             state.finalize().to_vec()
         }
         match self {

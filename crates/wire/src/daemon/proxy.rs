@@ -37,7 +37,6 @@ fn read_binary(input: &mut impl WireRead) -> Result<ProxyAddress> {
     }
     let body = input.read_vec(length)?;
     match (command & 0x0f, family) {
-        (0, _) => Ok(ProxyAddress::Unchanged),
         (1, 0x11) => match *body.as_slice() {
             [a, b, c, d, ..] if length == 12 => {
                 Ok(ProxyAddress::Client(Ipv4Addr::new(a, b, c, d).into()))
@@ -50,7 +49,7 @@ fn read_binary(input: &mut impl WireRead) -> Result<ProxyAddress> {
             }
             _ => Err(Error::ProxyHeader),
         },
-        (1, _) => Ok(ProxyAddress::Unchanged),
+        (0 | 1, _) => Ok(ProxyAddress::Unchanged),
         _ => Err(Error::ProxyHeader),
     }
 }

@@ -141,9 +141,10 @@ impl ListDecoder {
         errors: IoErrors,
     ) -> Result<()> {
         self.names.read_lists(input, &self.options)?;
-        let old = match self.options.protocol.has_io_error_int() {
-            true => IoErrors::from_bits(input.read_i32()?),
-            false => IoErrors::NONE,
+        let old = if self.options.protocol.has_io_error_int() {
+            IoErrors::from_bits(input.read_i32()?)
+        } else {
+            IoErrors::NONE
         };
         list.set_io_errors(list.io_errors() | errors | old);
         Ok(())
@@ -251,9 +252,10 @@ impl ListDecoder {
         let size = input.read_varlong30(protocol, 3)?;
         entry.size = u64::try_from(size).map_err(|_| Error::NegativeSize)?;
         if bits & flags::SAME_TIME == 0 {
-            self.carried.values.mtime = match protocol.has_varints() {
-                true => input.read_varlong(4)?,
-                false => input.read_u32()?.into(),
+            self.carried.values.mtime = if protocol.has_varints() {
+                input.read_varlong(4)?
+            } else {
+                input.read_u32()?.into()
             };
         }
         entry.mtime = self.carried.values.mtime;
@@ -288,10 +290,10 @@ impl ListDecoder {
             entry.target = Some(self.read_target(input)?);
         }
         self.read_inode(input, entry, kind, bits, index)?;
-        if let Some(length) = self.options.checksum_length {
-            if kind == FileKind::Regular || !protocol.has_wide_entry_flags() {
-                entry.checksum = Some(input.read_vec(length)?);
-            }
+        if let Some(length) = self.options.checksum_length
+            && (kind == FileKind::Regular || !protocol.has_wide_entry_flags())
+        {
+            entry.checksum = Some(input.read_vec(length)?);
         }
         Ok(())
     }
@@ -342,12 +344,7 @@ impl ListDecoder {
             self.carried.values.rdev = 0;
             return Ok(None);
         }
-        let device = if !protocol.has_wide_entry_flags() {
-            if bits & flags::SAME_RDEV == 0 {
-                self.carried.values.rdev = input.read_u32()?;
-            }
-            Device::from_packed(self.carried.values.rdev)
-        } else {
+        let device = if protocol.has_wide_entry_flags() {
             if bits & flags::SAME_RDEV_MAJOR == 0 {
                 self.carried.values.rdev_major = input.read_varint30(protocol)? as u32;
             }
@@ -359,6 +356,11 @@ impl ListDecoder {
                 input.read_u32()?
             };
             Device { major: self.carried.values.rdev_major, minor }
+        } else {
+            if bits & flags::SAME_RDEV == 0 {
+                self.carried.values.rdev = input.read_u32()?;
+            }
+            Device::from_packed(self.carried.values.rdev)
         };
         Ok(kind.is_device().then_some(device))
     }
@@ -387,9 +389,10 @@ impl ListDecoder {
             return Ok(());
         }
         let wide = protocol.has_wide_entry_flags();
-        let present = match wide {
-            true => bits & flags::HLINKED != 0 && kind != FileKind::Directory,
-            false => kind == FileKind::Regular,
+        let present = if wide {
+            bits & flags::HLINKED != 0 && kind != FileKind::Directory
+        } else {
+            kind == FileKind::Regular
         };
         if !present {
             return Ok(());
@@ -469,10 +472,10 @@ impl ListDecoder {
         if self.options.xattrs {
             let table = &mut self.attributes.xattrs;
             let number = input.read_varint()?;
-            entry.xattrs = Some(match known(number, table.len()) {
-                Some(None) => table.append(XattrSet::decode(input)?),
-                Some(Some(position)) => position,
-                None => return Err(Error::XattrIndex(number.into())),
+            entry.xattrs = Some(match Shared::of(number, table.len()) {
+                Shared::New => table.append(XattrSet::decode(input)?),
+                Shared::Known(position) => position,
+                Shared::Unknown => return Err(Error::XattrIndex(number.into())),
             });
         }
         Ok(())
@@ -519,12 +522,20 @@ enum Start {
     End(IoErrors),
 }
 
-/// What a number of a shared value means: `Some(None)` a new one, `None` nothing.
-fn known(number: i32, count: usize) -> Option<Option<u32>> {
-    match number {
-        0 => Some(None),
-        number if number > 0 && number as usize <= count => Some(Some(number as u32 - 1)),
-        _ => None,
+/// What the number of an ACL or attribute set means.
+enum Shared {
+    New,
+    Known(u32),
+    Unknown,
+}
+
+impl Shared {
+    fn of(number: i32, count: usize) -> Self {
+        match number {
+            0 => Self::New,
+            number if number > 0 && number as usize <= count => Self::Known(number as u32 - 1),
+            _ => Self::Unknown,
+        }
     }
 }
 
@@ -535,9 +546,9 @@ fn read_acl(
     names: &mut IdNames,
 ) -> Result<u32> {
     let number = input.read_varint()?;
-    match known(number, table.len()) {
-        Some(None) => Ok(table.append(Acl::decode(input, names)?)),
-        Some(Some(position)) => Ok(position),
-        None => Err(Error::AclIndex { kind, index: number.into(), count: table.len() }),
+    match Shared::of(number, table.len()) {
+        Shared::New => Ok(table.append(Acl::decode(input, names)?)),
+        Shared::Known(position) => Ok(position),
+        Shared::Unknown => Err(Error::AclIndex { kind, index: number.into(), count: table.len() }),
     }
 }

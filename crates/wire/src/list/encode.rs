@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
+use super::acl::Acl;
 use super::attributes::Attributes;
 use super::entry::{Device, DirectoryRole, FileEntry, FileKind, HardLink};
 use super::ids::{NameLookup, UsedIds, put_name};
+use super::xattr::XattrSet;
 use super::{ListOptions, PATH_MAX, flags};
 use crate::error::lossy;
 use crate::{CompatFlags, Error, IoErrors, Result, WireWrite};
@@ -30,7 +32,7 @@ pub(super) struct CarriedValues {
     /// Protocol 27.
     pub(super) rdev: u32,
     pub(super) rdev_major: u32,
-    /// Protocols 28 and 29.
+    /// Protocols 28 and 29, as it travels.
     pub(super) link_device: u64,
 }
 
@@ -105,9 +107,10 @@ impl ListEncoder {
         let kind = entry.kind();
         let link = self.link_of(entry, kind);
         let abbreviated = matches!(link, Link::Later { group, .. } if group >= self.first);
-        let (user_name, group_name) = match abbreviated {
-            true => (None, None),
-            false => (self.owner_name(entry.uid, names), self.group_name(entry.gid, names)),
+        let (user_name, group_name) = if abbreviated {
+            (None, None)
+        } else {
+            (self.owner_name(entry.uid, names), self.group_name(entry.gid, names))
         };
         let mut bits = self.flags_of(entry, kind, &link);
         if user_name.is_some() {
@@ -152,7 +155,7 @@ impl ListEncoder {
             self.links.entry(key).or_insert((self.next, self.carried.values));
         }
         entry.hard_link = self.group_of(&link).map(HardLink::Group);
-        self.put_attributes(out, entry, kind, names)?;
+        self.put_attributes(out, entry, kind, names);
         self.started = true;
         self.next += 1;
         Ok(())
@@ -174,10 +177,18 @@ impl ListEncoder {
         let (users, groups) = self.options.id_lists();
         let zero_names = self.options.flags.contains(CompatFlags::ID0_NAMES);
         if users {
-            self.users.put_list(out, protocol, zero_names.then(|| names.user(0)));
+            self.users.put_list(
+                out,
+                protocol,
+                zero_names.then(|| names.user(0).unwrap_or_default()),
+            );
         }
         if groups {
-            self.groups.put_list(out, protocol, zero_names.then(|| names.group(0)));
+            self.groups.put_list(
+                out,
+                protocol,
+                zero_names.then(|| names.group(0).unwrap_or_default()),
+            );
         }
         if protocol.has_io_error_int() {
             out.put_i32(errors.bits());
@@ -212,10 +223,8 @@ impl ListEncoder {
 
     /// After an abbreviated hard link, what the peer takes over from the first of its group.
     fn carry_over(&mut self, origin: CarriedValues, kind: FileKind) {
-        let rdev_major = match self.has_device(kind) {
-            true => origin.rdev_major,
-            false => self.carried.values.rdev_major,
-        };
+        let rdev_major =
+            if self.has_device(kind) { origin.rdev_major } else { self.carried.values.rdev_major };
         let CarriedValues { rdev, link_device, .. } = self.carried.values;
         self.carried.values = CarriedValues { rdev, rdev_major, link_device, ..origin };
     }
@@ -280,7 +289,7 @@ impl ListEncoder {
         let created = options.creation_times && options.has_varint_flags();
         set(created && entry.crtime == entry.mtime, flags::CRTIME_IS_MTIME);
         if self.has_device(kind) {
-            let device = self.device_of(entry, kind);
+            let device = device_of(entry, kind);
             if wide {
                 let same = kind.is_special() || device.major == carried.rdev_major;
                 set(same, flags::SAME_RDEV_MAJOR);
@@ -296,7 +305,7 @@ impl ListEncoder {
             Link::Later { .. } => set(true, flags::HLINKED),
             Link::Inode { key: (device, _) } => {
                 set(wide, flags::HLINKED);
-                set(wide && *device == carried.link_device, flags::SAME_DEV);
+                set(wide && device.wrapping_add(1) == carried.link_device, flags::SAME_DEV);
             }
         }
         bits
@@ -323,7 +332,7 @@ impl ListEncoder {
                 out.put_u8(bits as u8);
             }
         } else {
-            if bits & 0xff == 0 {
+            if bits as u8 == 0 {
                 bits |= if kind == FileKind::Directory { flags::LONG_NAME } else { flags::TOP_DIR };
             }
             out.put_u8(bits as u8);
@@ -403,7 +412,7 @@ impl ListEncoder {
             self.carried.values.rdev = 0;
             return;
         }
-        let device = self.device_of(entry, kind);
+        let device = device_of(entry, kind);
         if !protocol.has_wide_entry_flags() {
             if bits & flags::SAME_RDEV == 0 {
                 out.put_u32(device.to_packed());
@@ -436,9 +445,7 @@ impl ListEncoder {
             out.put_longint(device as i64);
         }
         out.put_longint(inode as i64);
-        if let Link::Inode { key: (device, _) } = link {
-            self.carried.values.link_device = *device;
-        }
+        self.carried.values.link_device = device;
     }
 
     /// Field 15b.
@@ -451,59 +458,53 @@ impl ListEncoder {
         }
     }
 
-    /// Fields 16 and 17.
+    /// Fields 16 and 17. What an entry does not have travels as an empty ACL or set.
     fn put_attributes(
         &mut self,
         out: &mut Vec<u8>,
         entry: &mut FileEntry,
         kind: FileKind,
         names: &mut dyn NameLookup,
-    ) -> Result<()> {
+    ) {
         let inline = self.options.has_inline_names();
         if self.options.acls && kind != FileKind::Symlink {
-            let access = entry
-                .access_acl
-                .map_or_else(|| self.attributes.access.intern(Default::default()), |set| set);
-            entry.access_acl = Some(access);
-            if self.sent_access.put(out, access) {
-                if let Some(acl) = self.attributes.access.get(access) {
-                    acl.encode(out, inline, (&mut self.users, &mut self.groups), names);
-                }
+            let table = &mut self.attributes.access;
+            let position = *entry.access_acl.get_or_insert_with(|| table.intern(Acl::default()));
+            if let Some(acl) =
+                self.sent_access.put(out, position).then(|| table.get(position)).flatten()
+            {
+                acl.encode(out, inline, (&mut self.users, &mut self.groups), names);
             }
-            if kind == FileKind::Directory {
-                let default = entry
-                    .default_acl
-                    .map_or_else(|| self.attributes.default.intern(Default::default()), |set| set);
-                entry.default_acl = Some(default);
-                if self.sent_default.put(out, default) {
-                    if let Some(acl) = self.attributes.default.get(default) {
-                        acl.encode(out, inline, (&mut self.users, &mut self.groups), names);
-                    }
-                }
+        }
+        if self.options.acls && kind == FileKind::Directory {
+            let table = &mut self.attributes.default;
+            let position = *entry.default_acl.get_or_insert_with(|| table.intern(Acl::default()));
+            if let Some(acl) =
+                self.sent_default.put(out, position).then(|| table.get(position)).flatten()
+            {
+                acl.encode(out, inline, (&mut self.users, &mut self.groups), names);
             }
         }
         if self.options.xattrs {
-            let set = entry
-                .xattrs
-                .map_or_else(|| self.attributes.xattrs.intern(Default::default()), |set| set);
-            entry.xattrs = Some(set);
-            if self.sent_xattrs.put(out, set) {
-                if let Some(set) = self.attributes.xattrs.get(set) {
-                    set.encode(out);
-                }
+            let table = &mut self.attributes.xattrs;
+            let position = *entry.xattrs.get_or_insert_with(|| table.intern(XattrSet::default()));
+            if let Some(set) =
+                self.sent_xattrs.put(out, position).then(|| table.get(position)).flatten()
+            {
+                set.encode(out);
             }
         }
-        Ok(())
     }
 
     fn has_device(&self, kind: FileKind) -> bool {
         let special = self.options.specials && self.options.protocol.specials_have_device();
         kind.is_device() && self.options.devices || kind.is_special() && special
     }
+}
 
-    fn device_of(&self, entry: &FileEntry, kind: FileKind) -> Device {
-        if kind.is_special() { Device::default() } else { entry.device.unwrap_or_default() }
-    }
+/// The number an entry is sent with: FIFOs and sockets have a dummy.
+fn device_of(entry: &FileEntry, kind: FileKind) -> Device {
+    if kind.is_special() { Device::default() } else { entry.device.unwrap_or_default() }
 }
 
 /// What is known of an entry's other names.

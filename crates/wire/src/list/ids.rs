@@ -1,6 +1,6 @@
 //! Names of users and groups (docs/spec filelist.md 11).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::ListOptions;
 use crate::{Protocol, Result, WireRead, WireWrite};
@@ -102,7 +102,7 @@ fn read_id_list(
 /// The ids an encoder has used, in the order of their first use, with their names.
 #[derive(Clone, Debug, Default)]
 pub(super) struct UsedIds {
-    known: HashMap<u32, ()>,
+    known: HashSet<u32>,
     named: Vec<(u32, Vec<u8>)>,
 }
 
@@ -113,7 +113,7 @@ impl UsedIds {
         id: u32,
         lookup: impl FnOnce(u32) -> Option<Vec<u8>>,
     ) -> Option<&[u8]> {
-        if self.known.insert(id, ()).is_some() {
+        if !self.known.insert(id) {
             return None;
         }
         let name = lookup(id).filter(|name| (1..=NAME_MAX).contains(&name.len()))?;
@@ -122,19 +122,17 @@ impl UsedIds {
     }
 
     /// Appends the list, last used first as stock does.
-    pub(super) fn put_list(
-        &self,
-        out: &mut Vec<u8>,
-        protocol: Protocol,
-        zero: Option<Option<Vec<u8>>>,
-    ) {
+    pub(super) fn put_list(&self, out: &mut Vec<u8>, protocol: Protocol, zero: Option<Vec<u8>>) {
         for (id, name) in self.named.iter().rev().filter(|(id, _)| *id != 0) {
             out.put_varint30(*id as i32, protocol);
             put_name(out, name);
         }
         out.put_varint30(0, protocol);
         if let Some(name) = zero {
-            put_name(out, &name.filter(|name| name.len() <= NAME_MAX).unwrap_or_default());
+            put_name(
+                out,
+                Some(name).filter(|name| name.len() <= NAME_MAX).as_deref().unwrap_or_default(),
+            );
         }
     }
 }

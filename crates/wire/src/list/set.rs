@@ -102,7 +102,7 @@ impl FileLists {
         let next = (list.len() as u32)
             .checked_add(gap)
             .and_then(|count| self.next_first.checked_add(count))
-            .filter(|next| *next <= i32::MAX as u32);
+            .filter(|next| i32::try_from(*next).is_ok());
         self.next_first = next.ok_or(Error::ListTooLarge)?;
         self.live.push_back(Live { list, directory });
         Ok(())
@@ -206,10 +206,7 @@ impl FileLists {
 
     fn last_index(&self) -> i64 {
         let gap = i64::from(self.options.is_incremental());
-        match self.live.is_empty() {
-            true => -1,
-            false => i64::from(self.next_first) - 1 - gap,
-        }
+        if self.live.is_empty() { -1 } else { i64::from(self.next_first) - 1 - gap }
     }
 
     /// The number that `.` will have among the directories, if the first list starts with it.

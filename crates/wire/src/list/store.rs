@@ -252,20 +252,21 @@ impl FileList {
     /// Deactivates entries that name what an earlier one names (filelist.md 7.2). The receiving side calls it
     /// after sorting.
     pub fn drop_duplicates(&mut self, protocol: Protocol) {
-        let mut before: Option<usize> = None;
+        // By kind: below protocol 29 a file may stand between two mentions of a directory of its name.
+        let mut before: [Option<usize>; 2] = [None; 2];
         for rank in 0..self.len() {
             let position = self.position_at(rank);
             let Some(entry) = self.get(position).filter(|entry| entry.is_active()) else {
                 continue;
             };
-            let same = before.and_then(|before| self.get(before)).filter(|before| {
-                before.same_path(entry) && before.is_directory() == entry.is_directory()
-            });
-            if let Some(kept) = same.map(|kept| kept.position) {
-                self.merge(kept, position);
-                continue;
+            let [file, directory] = &mut before;
+            let before = if entry.is_directory() { directory } else { file };
+            let kept =
+                before.filter(|&kept| self.get(kept).is_some_and(|kept| kept.same_path(entry)));
+            match kept {
+                Some(kept) => self.merge(kept, position),
+                None => *before = Some(position),
             }
-            before = Some(position);
         }
         let directories: Vec<usize> = self
             .iter()
@@ -365,10 +366,10 @@ impl FileList {
 
     /// The number of a directory part: that of the entry before, if it is the same one.
     fn directory_of(&mut self, path: &[u8]) -> Result<u32> {
-        if let Some(last) = self.records.last() {
-            if self.directory_path(last) == path {
-                return Ok(last.directory);
-            }
+        if let Some(last) = self.records.last()
+            && self.directory_path(last) == path
+        {
+            return Ok(last.directory);
         }
         let at = u32::try_from(self.pool.len()).map_err(|_| Error::ListTooLarge)?;
         let length = u16::try_from(path.len()).map_err(|_| Error::ListTooLarge)?;
@@ -609,9 +610,10 @@ impl<'a> EntryRef<'a> {
         let name_end = self.record.name as usize + usize::from(self.record.name_length);
         let before = has::SIZES.iter().filter(|(bit, _)| has & bit != 0 && *bit < wanted);
         let sized = before.map(|(_, size)| size).sum::<usize>();
-        let sum = match has & has::CHECKSUM != 0 && wanted > has::CHECKSUM {
-            true => self.list.checksum_length,
-            false => 0,
+        let sum = if has & has::CHECKSUM != 0 && wanted > has::CHECKSUM {
+            self.list.checksum_length
+        } else {
+            0
         };
         Some(name_end + sized + sum)
     }

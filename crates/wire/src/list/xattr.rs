@@ -77,8 +77,8 @@ impl XattrSet {
     }
 
     /// The attributes in order.
-    pub fn iter(&self) -> std::slice::Iter<'_, Xattr> {
-        self.attributes.iter()
+    pub fn as_slice(&self) -> &[Xattr] {
+        &self.attributes
     }
 
     /// The attribute of a number.

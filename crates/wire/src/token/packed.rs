@@ -97,12 +97,13 @@ impl PackedEncoder {
 
     fn put_run(&mut self, out: &mut Vec<u8>) {
         let Some((first, more)) = self.run.take() else { return };
-        match first.checked_sub(self.current).filter(|difference| *difference <= REL_MAX) {
-            Some(near) => out.put_u8(if more > 0 { RUN_REL } else { TOKEN_REL } | near as u8),
-            None => {
-                out.put_u8(if more > 0 { RUN_LONG } else { TOKEN_LONG });
-                out.put_u32(first);
-            }
+        if let Some(near) =
+            first.checked_sub(self.current).filter(|difference| *difference <= REL_MAX)
+        {
+            out.put_u8(if more > 0 { RUN_REL } else { TOKEN_REL } | near as u8);
+        } else {
+            out.put_u8(if more > 0 { RUN_LONG } else { TOKEN_LONG });
+            out.put_u32(first);
         }
         if more > 0 {
             out.put_u16(more);
