@@ -35,6 +35,8 @@ pub struct FileLists {
     /// A copy of each directory's entry, by directory number: its own list may be gone when its contents come.
     directories: FileList,
     states: Vec<State>,
+    /// Directories not announced yet, the next one last.
+    waiting: Vec<u32>,
 }
 
 #[derive(Debug)]
@@ -62,6 +64,7 @@ impl FileLists {
             ended: !options.is_incremental(),
             directories: FileList::new(0, options),
             states: Vec::new(),
+            waiting: Vec::new(),
         }
     }
 
@@ -196,12 +199,15 @@ impl FileLists {
         &mut self.directories
     }
 
-    /// Directories whose list has not been announced, by number: what a sender still owes.
-    pub fn waiting(&self) -> impl Iterator<Item = u32> {
-        (0..)
-            .zip(&self.states)
-            .filter(|(_, state)| **state == State::Waiting)
-            .map(|(number, _)| number)
+    /// The directory whose list a sender announces next, depth first as stock does; `None` when
+    /// every directory had its list and [`Index::ListEnd`](crate::Index::ListEnd) is due.
+    pub fn next_waiting(&mut self) -> Option<u32> {
+        while let Some(number) = self.waiting.pop() {
+            if self.states.get(number as usize) == Some(&State::Waiting) {
+                return Some(number);
+            }
+        }
+        None
     }
 
     fn last_index(&self) -> i64 {
@@ -233,6 +239,7 @@ impl FileLists {
                 before = Some(entry);
             }
         }
+        let first = self.states.len() as u32;
         for entry in list.iter().filter(|entry| entry.kind() == FileKind::Directory) {
             self.directories.push(&entry.to_entry())?;
             let position = self.states.len();
@@ -246,6 +253,7 @@ impl FileLists {
             };
             self.states.push(state);
         }
+        self.waiting.extend((first..self.states.len() as u32).rev());
         Ok(())
     }
 }
