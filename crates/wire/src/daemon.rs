@@ -67,9 +67,10 @@ impl Greeting {
     pub fn to_line(&self) -> String {
         let sub = self.sub.map(|sub| format!(".{sub}")).unwrap_or_default();
         let mut line = format!("{PREFIX}{}{sub}", self.version);
-        for digest in self.digests.iter().flatten() {
+        if let Some(digests) = &self.digests {
+            let names: Vec<&str> = digests.iter().map(|digest| digest.name()).collect();
             line.push(' ');
-            line.push_str(digest.name());
+            line.push_str(&names.join(" "));
         }
         line.push('\n');
         line

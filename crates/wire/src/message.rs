@@ -150,7 +150,9 @@ impl Message {
             Self::KeepAlive { .. } | Self::ErrorExit(None) => put_frame(out, tag, &[]),
             Self::Text { text, .. } => {
                 let limit = if protocol.has_varints() { MESSAGE_MAX } else { OLD_TEXT_MAX };
-                text.chunks(limit).for_each(|chunk| put_frame(out, tag, chunk));
+                let (first, rest) = text.split_at(text.len().min(limit));
+                put_frame(out, tag, first);
+                rest.chunks(limit).for_each(|chunk| put_frame(out, tag, chunk));
             }
             Self::IoError(errors) => put_frame(out, tag, &errors.bits().to_le_bytes()),
             Self::IoTimeout(number) | Self::ErrorExit(Some(number)) => {

@@ -1,6 +1,6 @@
 //! Whole sessions against the stock program over pipes, at every protocol, as receiver of its lists and as sender.
 
-#![allow(clippy::unwrap_used)] // Helpers of tests may panic as tests do.
+#![allow(clippy::unwrap_used, clippy::print_stderr)] // Helpers may do what tests may.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -293,8 +293,11 @@ fn lists_of_stock_are_read_at_every_protocol() {
         let protocol = server.protocol;
         let options = ListOptions { checksum_length: Some(16), ..options(protocol, server.flags) };
         let (lists, decoder) = pull(server, &options);
-        let entries: Vec<FileEntry> =
-            lists.iter().flat_map(FileList::iter).map(|entry| entry.to_entry()).collect();
+        let entries: Vec<FileEntry> = lists
+            .iter()
+            .flat_map(FileList::iter)
+            .map(syncline_wire::list::EntryRef::to_entry)
+            .collect();
         assert_eq!(entries.len(), wanted.len(), "{version}");
         let mut groups = BTreeMap::new();
         for entry in &entries {
@@ -439,14 +442,13 @@ fn send_lists(
         if !options.is_incremental() {
             break;
         }
-        match lists.next_waiting() {
-            Some(number) => from = Some((number, lists.announce(number).unwrap())),
-            None => {
-                let mut out = Vec::new();
-                indexes.encode(&mut out, Index::ListEnd);
-                server.send(&out);
-                break;
-            }
+        if let Some(number) = lists.next_waiting() {
+            from = Some((number, lists.announce(number).unwrap()))
+        } else {
+            let mut out = Vec::new();
+            indexes.encode(&mut out, Index::ListEnd);
+            server.send(&out);
+            break;
         }
     }
     (lists, encoder)
@@ -471,16 +473,13 @@ fn serve(
         let block = (at as u64 / u64::from(head.block_length.max(1))) as u32;
         let length = head.length_of(block) as usize;
         let known = basis.get(at..at + length).filter(|_| length > 0);
-        match known.filter(|known| new[at..].starts_with(known)) {
-            Some(known) => {
-                encoder.block(out, block, known).unwrap();
-                at += length;
-            }
-            None => {
-                let end = new.len().min(at + head.block_length.max(1000) as usize);
-                encoder.data(out, &new[at..end]).unwrap();
-                at = end;
-            }
+        if let Some(known) = known.filter(|known| new[at..].starts_with(known)) {
+            encoder.block(out, block, known).unwrap();
+            at += length;
+        } else {
+            let end = new.len().min(at + head.block_length.max(1000) as usize);
+            encoder.data(out, &new[at..end]).unwrap();
+            at = end;
         }
     }
     encoder.end(out).unwrap();
