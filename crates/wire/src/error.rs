@@ -394,18 +394,11 @@ impl Error {
 impl From<io::Error> for Error {
     /// Unwraps an [`Error`] that travelled through [`std::io::Read`], as the demultiplexer's do.
     fn from(error: io::Error) -> Self {
-        if error.get_ref().is_some_and(
-            <dyn std::error::Error + std::marker::Send + std::marker::Sync + 'static>::is::<Self>,
-        ) {
-            if let Some(Ok(inner)) = error.into_inner().map(<dyn std::error::Error + std::marker::Send + std::marker::Sync + 'static>::downcast::<Self>) {
-                return *inner;
-            }
-            return Self::Closed;
+        match error.downcast::<Self>() {
+            Ok(inner) => inner,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Self::Closed,
+            Err(error) => Self::Io(error),
         }
-        if error.kind() == io::ErrorKind::UnexpectedEof {
-            return Self::Closed;
-        }
-        Self::Io(error)
     }
 }
 

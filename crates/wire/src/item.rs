@@ -178,6 +178,15 @@ impl Item {
         self.flags.contains(ItemFlags::TRANSFER)
     }
 
+    /// Whether this is no item but the keep-alive of protocol 29: `index` is one past the last of `entries`
+    /// (session.md 13.2). It is written as an item with [`ItemFlags::IS_NEW`] alone.
+    pub fn is_keep_alive(&self, index: u32, entries: u32, protocol: Protocol) -> bool {
+        protocol.has_item_flags()
+            && !protocol.has_varints()
+            && index == entries
+            && self.flags == ItemFlags::IS_NEW
+    }
+
     /// Where the blocks come from.
     pub fn basis(&self) -> BasisType {
         self.basis.unwrap_or_default()

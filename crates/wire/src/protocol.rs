@@ -104,7 +104,8 @@ impl Protocol {
         }
     }
 
-    /// The client-to-server direction is multiplexed without further conditions (30 on; session.md 7.2).
+    /// The client-to-server direction is multiplexed in every run (30 on; session.md 7.2). Below it is raw, except on a pull
+    /// that removes source files.
     pub fn multiplexes_client(self) -> bool {
         self.0 >= 30
     }

@@ -443,7 +443,7 @@ fn send_lists(
             break;
         }
         if let Some(number) = lists.next_waiting() {
-            from = Some((number, lists.announce(number).unwrap()))
+            from = Some((number, lists.announce(number).unwrap()));
         } else {
             let mut out = Vec::new();
             indexes.encode(&mut out, Index::ListEnd);
@@ -593,7 +593,9 @@ fn stock_understands_every_compression() {
     let source = tempfile::tempdir().unwrap();
     make_tree(source.path());
     // Text that repeats itself across blocks, so that history matters.
-    let text: String = (0..20_000).map(|n| format!("line {} of {}\n", n % 977, n % 31)).collect();
+    let lines: Vec<String> =
+        (0..20_000).map(|n| format!("line {} of {}\n", n % 977, n % 31)).collect();
+    let text = lines.concat();
     fs::write(source.path().join("text"), &text).unwrap();
     set_times(source.path());
     for (version, method) in [
