@@ -304,7 +304,7 @@ proptest! {
         let mut list = FileList::new(0, &options);
         for (name, directory) in &names {
             let mode = if *directory { 0o040_755 } else { 0o100_644 };
-            let Ok(name) = syncline_wire::list::clean_name(name.as_bytes(), *directory, false) else { continue };
+            let Ok(name) = syncline_wire::list::clean_name(name.as_bytes(), *directory, true) else { continue };
             list.push(&FileEntry { name, mode, ..FileEntry::default() }).unwrap();
         }
         if aside {

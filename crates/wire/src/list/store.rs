@@ -70,6 +70,8 @@ pub struct FileList {
     directories: Vec<(u32, u16)>,
     /// Positions in the order of names, if entries are numbered as transmitted.
     order: Option<Vec<u32>>,
+    /// Whether a name begins with a slash.
+    absolute: bool,
     checksum_length: usize,
     io_errors: IoErrors,
 }
@@ -83,6 +85,7 @@ impl FileList {
             pool: Vec::new(),
             directories: Vec::new(),
             order: None,
+            absolute: false,
             checksum_length: options.checksum_length.unwrap_or(0),
             io_errors: IoErrors::NONE,
         }
@@ -201,13 +204,12 @@ impl FileList {
         (0..self.len()).filter_map(|rank| self.get(self.position_at(rank)))
     }
 
-    /// Sorts and numbers the entries; call it once, when the list is complete. Leading slashes of `-R` are dropped
-    /// after it.
+    /// Sorts and numbers the entries; call it once, when the list is complete. A leading slash of `-R` counts here
+    /// and nowhere else: [`EntryRef::path`] is without it.
     pub fn sort(&mut self, protocol: Protocol) {
         let mut records = std::mem::take(&mut self.records);
         records.sort_by(|a, b| self.compare(a, b, protocol));
         self.records = records;
-        self.drop_leading_slashes();
         self.shrink();
     }
 
@@ -220,33 +222,17 @@ impl FileList {
             _ => Ordering::Equal,
         });
         self.order = Some(order);
-        self.drop_leading_slashes();
         self.shrink();
     }
 
     /// Position of the active entry with this path that is, or is not, a directory. The list must be sorted.
     pub fn find(&self, path: &[u8], is_directory: bool, protocol: Protocol) -> Option<usize> {
-        let wanted = NameParts::new(path, is_directory);
-        let compare = |rank: usize| {
-            let name = self.get(self.position_at(rank)).map(EntryRef::name_parts);
-            name.map_or(Ordering::Less, |name| compare_names(name, wanted, protocol))
-        };
-        let (mut low, mut high) = (0, self.len());
-        while low < high {
-            let middle = low.midpoint(high);
-            if compare(middle) == Ordering::Less {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
+        let found = self.find_exactly(NameParts::new(path, is_directory), protocol);
+        if found.is_some() || !self.absolute {
+            return found;
         }
-        (low..self.len())
-            .take_while(|&rank| compare(rank) == Ordering::Equal)
-            .map(|rank| self.position_at(rank))
-            .find(|&position| {
-                self.get(position)
-                    .is_some_and(|entry| entry.is_active() && entry.is_directory() == is_directory)
-            })
+        let absolute = [b"/", path].concat();
+        self.find_exactly(NameParts::new(&absolute, is_directory), protocol)
     }
 
     /// Deactivates entries that name what an earlier one names (filelist.md 7.2). The receiving side calls it
@@ -262,11 +248,14 @@ impl FileList {
             let [file, directory] = &mut before;
             let before = if entry.is_directory() { directory } else { file };
             let kept =
-                before.filter(|&kept| self.get(kept).is_some_and(|kept| kept.same_path(entry)));
+                before.filter(|&kept| self.get(kept).is_some_and(|kept| kept.same_name(entry)));
             match kept {
                 Some(kept) => self.merge(kept, position),
                 None => *before = Some(position),
             }
+        }
+        if self.absolute {
+            self.drop_absolute_twins(protocol);
         }
         let directories: Vec<usize> = self
             .iter()
@@ -349,6 +338,47 @@ impl FileList {
         self.directories.shrink_to_fit();
     }
 
+    /// With and without a leading slash a name is the same one.
+    fn drop_absolute_twins(&mut self, protocol: Protocol) {
+        for position in 0..self.len() {
+            let Some(entry) = self.get(position).filter(|entry| entry.is_active()) else {
+                continue;
+            };
+            if entry.name_parts().directory.starts_with(b"/") {
+                let path = entry.path();
+                let wanted = NameParts::new(&path, entry.is_directory());
+                if let Some(kept) = self.find_exactly(wanted, protocol) {
+                    self.merge(kept, position);
+                }
+            }
+        }
+    }
+
+    /// Position of the active entry whose name compares equal and is of the same kind.
+    fn find_exactly(&self, wanted: NameParts<'_>, protocol: Protocol) -> Option<usize> {
+        let compare = |rank: usize| {
+            let name = self.get(self.position_at(rank)).map(EntryRef::name_parts);
+            name.map_or(Ordering::Less, |name| compare_names(name, wanted, protocol))
+        };
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            if compare(middle) == Ordering::Less {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        (low..self.len())
+            .take_while(|&rank| compare(rank) == Ordering::Equal)
+            .map(|rank| self.position_at(rank))
+            .find(|&position| {
+                self.get(position).is_some_and(|entry| {
+                    entry.is_active() && entry.is_directory() == wanted.is_directory
+                })
+            })
+    }
+
     fn merge(&mut self, kept: usize, dropped: usize) {
         if let (Some(first), Some(second)) = (self.get(kept), self.get(dropped)) {
             let role = first.role().merge(second.role());
@@ -374,6 +404,7 @@ impl FileList {
         let at = u32::try_from(self.pool.len()).map_err(|_| Error::ListTooLarge)?;
         let length = u16::try_from(path.len()).map_err(|_| Error::ListTooLarge)?;
         self.pool.extend_from_slice(path);
+        self.absolute |= path.starts_with(b"/");
         self.directories.push((at, length));
         Ok(self.directories.len() as u32 - 1)
     }
@@ -398,15 +429,6 @@ impl FileList {
             }
         };
         compare_names(parts(a), parts(b), protocol)
-    }
-
-    fn drop_leading_slashes(&mut self) {
-        for (at, length) in &mut self.directories {
-            if *length > 0 && self.pool.get(*at as usize) == Some(&b'/') {
-                *at += 1;
-                *length -= 1;
-            }
-        }
     }
 }
 
@@ -441,7 +463,8 @@ impl<'a> EntryRef<'a> {
 
     /// Everything before the last slash of the path; empty for entries of the root.
     pub fn directory(self) -> &'a [u8] {
-        self.list.directory_path(self.record)
+        let directory = self.list.directory_path(self.record);
+        directory.strip_prefix(b"/").unwrap_or(directory)
     }
 
     /// The last component of the path.
@@ -460,16 +483,16 @@ impl<'a> EntryRef<'a> {
     pub fn put_path(self, out: &mut Vec<u8>) {
         let directory = self.directory();
         out.extend_from_slice(directory);
-        if !directory.is_empty() && directory != b"/" {
+        if !directory.is_empty() {
             out.push(b'/');
         }
         out.extend_from_slice(self.base());
     }
 
-    /// The name as it is compared.
+    /// The name as it is compared, a leading slash included.
     pub fn name_parts(self) -> NameParts<'a> {
         NameParts {
-            directory: self.directory(),
+            directory: self.list.directory_path(self.record),
             base: self.base(),
             is_directory: self.is_directory(),
         }
@@ -597,8 +620,9 @@ impl<'a> EntryRef<'a> {
         }
     }
 
-    fn same_path(self, other: Self) -> bool {
-        self.base() == other.base() && self.directory() == other.directory()
+    fn same_name(self, other: Self) -> bool {
+        let (own, other) = (self.name_parts(), other.name_parts());
+        own.base == other.base && own.directory == other.directory
     }
 
     /// Where a part lies in the pool, if the entry has it.
