@@ -3,8 +3,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use syncline_wire::{
-    BatchHeader, DeleteStats, Index, IndexDecoder, IndexEncoder, Item, Protocol, Statistics, SumHead,
-    put_filter_rule, read_filter_rule,
+    BatchHeader, DeleteStats, Index, IndexDecoder, IndexEncoder, Item, Protocol, Statistics,
+    SumHead, put_filter_rule, read_filter_rule,
 };
 
 fn item(input: &mut &[u8], protocol: Protocol) -> Option<()> {

@@ -4,13 +4,8 @@
 use libfuzzer_sys::fuzz_target;
 use syncline_wire::{Compression, Protocol, Token, TokenDecoder, TokenEncoder};
 
-const METHODS: [Compression; 5] = [
-    Compression::None,
-    Compression::Zlib,
-    Compression::Zlibx,
-    Compression::Zstd,
-    Compression::Lz4,
-];
+const METHODS: [Compression; 5] =
+    [Compression::None, Compression::Zlib, Compression::Zlibx, Compression::Zstd, Compression::Lz4];
 
 /// What is read of one input at most: a few bytes can say a lot.
 const TOTAL_MAX: usize = 1 << 20;
@@ -20,7 +15,11 @@ enum Said {
     Block(u32),
 }
 
-fn read(decoder: &mut TokenDecoder, mut input: &[u8], block: &[u8]) -> Option<(Vec<Said>, Vec<u8>)> {
+fn read(
+    decoder: &mut TokenDecoder,
+    mut input: &[u8],
+    block: &[u8],
+) -> Option<(Vec<Said>, Vec<u8>)> {
     let (mut said, mut file) = (Vec::new(), Vec::new());
     decoder.start(1000);
     while file.len() < TOTAL_MAX {

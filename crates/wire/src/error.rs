@@ -323,12 +323,6 @@ pub enum Error {
         /// Newest version known here.
         own: u8,
     },
-    /// A transfer request after the redo phase.
-    #[error("got transfer request in phase 2")]
-    TransferInLastPhase,
-    /// Something other than the goodbye at the end of the run.
-    #[error("Invalid packet at end of run ({0})")]
-    InvalidGoodbye(i32),
     /// A PROXY protocol header that must be refused.
     #[error("invalid PROXY protocol header")]
     ProxyHeader,

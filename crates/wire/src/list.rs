@@ -24,6 +24,15 @@
 //! assert_eq!(names, [b"a", b"b"]);
 //! # Ok::<(), syncline_wire::Error>(())
 //! ```
+//!
+//! With [`crate::CompatFlags::INCREMENTAL`] there is a list for each directory. [`FileLists`] keeps them with their numbers:
+//!
+//! * A sender encodes the first list from [`FileLists::next_first`] on, adds it sorted, and then for each
+//!   [`FileLists::next_waiting`] directory calls [`FileLists::announce`], writes [`crate::Index::List`] and the list of that
+//!   directory, and adds it; [`crate::Index::ListEnd`] closes the series.
+//! * A receiver does the same the other way round: [`FileLists::announce`] checks the number that came and tells the
+//!   directory for [`ListDecoder::read_list`]; [`FileList::drop_duplicates`] comes between sorting and adding.
+//! * [`FileLists::entry`] finds what an index names; [`FileLists::release_oldest`] follows each [`crate::Index::Done`].
 
 mod acl;
 mod attributes;

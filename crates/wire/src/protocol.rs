@@ -154,11 +154,6 @@ impl Protocol {
     pub fn appends_unverified(self) -> bool {
         self.0 >= 30
     }
-
-    /// Name of the checksum used where nothing is chosen or negotiated: `md5`, or `md4` below 30.
-    pub fn default_checksum(self) -> &'static str {
-        if self.0 >= 30 { "md5" } else { "md4" }
-    }
 }
 
 impl std::fmt::Display for Protocol {

@@ -104,7 +104,8 @@ pub enum HardLink {
         /// The inode number.
         inode: u64,
     },
-    /// What the list tells: all entries with this number are one file. It is the wire-order index of the first one.
+    /// What the list tells: all entries with this number are one file. It is the wire-order index of the first one. At
+    /// protocol 27 every regular file has a number, most of them alone.
     Group(u32),
 }
 
