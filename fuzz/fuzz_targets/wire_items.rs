@@ -1,4 +1,5 @@
-//! Indexes, items, sum heads, statistics, filter frames and batch heads: what can be read is written and read again.
+//! Indexes, items, sum heads, statistics, filter frames and batch heads: what can be read is
+//! written and read again.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

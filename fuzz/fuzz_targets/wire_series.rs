@@ -1,4 +1,5 @@
-//! A series of incremental lists, as a receiver takes it: numbers and places stay consistent whatever arrives.
+//! A series of incremental lists, as a receiver takes it: numbers and places stay consistent
+//! whatever arrives.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,5 @@
-//! Checksum and compression names, their lists, and the choice from two lists (docs/spec session.md 6.4).
+//! Checksum and compression names, their lists, and the choice from two lists (docs/spec session.md
+//! 6.4).
 
 use std::fmt;
 
@@ -49,9 +50,9 @@ pub trait Algorithm: Copy + Eq + fmt::Debug + Sized + 'static {
         Self::ALL.iter().copied().take(offered).collect()
     }
 
-    /// The offer that `RSYNC_CHECKSUM_LIST` or `RSYNC_COMPRESS_LIST` asks for: `CLIENT-PART & SERVER-PART`.
-    /// Unknown names and repetitions are dropped; an empty value means the default; an empty result means that
-    /// nothing is acceptable.
+    /// The offer that `RSYNC_CHECKSUM_LIST` or `RSYNC_COMPRESS_LIST` asks for: `CLIENT-PART &
+    /// SERVER-PART`. Unknown names and repetitions are dropped; an empty value means the default;
+    /// an empty result means that nothing is acceptable.
     fn offer_from(value: &str, side: Side) -> Vec<Self> {
         let part = match (value.split_once('&'), side) {
             (Some((client, _)), Side::Client) => client,
@@ -77,8 +78,8 @@ pub trait Algorithm: Copy + Eq + fmt::Debug + Sized + 'static {
         Ok(parse_names(&String::from_utf8_lossy(&text)))
     }
 
-    /// The client's first choice among what the server offers: what every stock client picks, and every
-    /// stock server as long as both offers are in the same order.
+    /// The client's first choice among what the server offers: what every stock client picks, and
+    /// every stock server as long as both offers are in the same order.
     fn choose(client: &[Self], server: &[Self]) -> Result<Self> {
         client
             .iter()
@@ -174,8 +175,8 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// What `level` means for this method: the method really in force (zlib at level 0 is plain) and the level
-    /// within its bounds (docs/spec delta.md 8.7).
+    /// What `level` means for this method: the method really in force (zlib at level 0 is plain)
+    /// and the level within its bounds (docs/spec delta.md 8.7).
     pub fn with_level(self, level: Option<i32>) -> (Self, i32) {
         match self {
             Self::None => (Self::None, 0),

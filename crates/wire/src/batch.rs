@@ -1,4 +1,5 @@
-//! The head of a batch file (docs/spec session.md 14.1). What follows is the sender's data stream without frames.
+//! The head of a batch file (docs/spec session.md 14.1). What follows is the sender's data stream
+//! without frames.
 
 use crate::{CompatFlags, Error, Protocol, Result, WireRead, WireWrite};
 

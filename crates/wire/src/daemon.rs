@@ -1,4 +1,5 @@
-//! The text part of a daemon connection: greeting, request, replies (docs/spec session.md 4.3 to 4.5).
+//! The text part of a daemon connection: greeting, request, replies (docs/spec session.md 4.3 to
+//! 4.5).
 
 mod arguments;
 mod auth;
@@ -25,8 +26,8 @@ pub const EARLY_INPUT_MAX: usize = 5120;
 
 const PREFIX: &str = "@RSYNCD: ";
 
-/// Reads one line of the handshake: LF ends it, CRs are dropped, a NUL in it is an error. Any failure here means that the
-/// peer did not greet or answer; which of the two, the caller knows.
+/// Reads one line of the handshake: LF ends it, CRs are dropped, a NUL in it is an error. Any
+/// failure here means that the peer did not greet or answer; which of the two, the caller knows.
 pub fn read_line(input: &mut impl WireRead, limit: usize) -> Result<Vec<u8>> {
     let mut line = input.read_delimited(b'\n', limit, "handshake line")?;
     line.retain(|&byte| byte != b'\r');

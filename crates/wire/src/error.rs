@@ -8,7 +8,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// A violation of the protocol, or a failure of the byte source below it.
 ///
 /// The text is stock's text for the same fault, without its role tag (docs/spec session.md 15,
-/// filelist.md 16), so that operators find what they know; [`Error::class`] tells the exit code's family.
+/// filelist.md 16), so that operators find what they know; [`Error::class`] tells the exit code's
+/// family.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

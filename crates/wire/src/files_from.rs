@@ -3,14 +3,15 @@
 use crate::list::PATH_MAX;
 use crate::{Result, WireRead};
 
-/// Reads one name; `None` at the end of the list. Stock cuts names that are too long; here they are refused.
+/// Reads one name; `None` at the end of the list. Stock cuts names that are too long; here they are
+/// refused.
 pub fn read_files_from_name(input: &mut impl WireRead) -> Result<Option<Vec<u8>>> {
     let name = input.read_delimited(0, PATH_MAX, "files-from name")?;
     Ok(Some(name).filter(|name| !name.is_empty()))
 }
 
-/// Turns the user's file, read in any portions, into the names on the wire: each ends in NUL, empty ones vanish, nothing is a
-/// comment.
+/// Turns the user's file, read in any portions, into the names on the wire: each ends in NUL, empty
+/// ones vanish, nothing is a comment.
 ///
 /// ```
 /// use syncline_wire::FilesFromForwarder;

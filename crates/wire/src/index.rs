@@ -1,4 +1,5 @@
-//! File indexes and the control numbers that share their place (docs/spec session.md 1.4, filelist.md 9).
+//! File indexes and the control numbers that share their place (docs/spec session.md 1.4,
+//! filelist.md 9).
 
 use crate::{Error, Protocol, Result, WireRead, WireWrite};
 
@@ -45,8 +46,8 @@ impl Index {
     }
 }
 
-/// The two numbers that coded indexes are differences from; one for each direction of a connection, for
-/// as long as it lives.
+/// The two numbers that coded indexes are differences from; one for each direction of a connection,
+/// for as long as it lives.
 #[derive(Clone, Debug)]
 struct Memory {
     positive: u32,
@@ -97,7 +98,8 @@ impl IndexEncoder {
                 &mut self.memory.negative
             }
         };
-        // Memory starts one below zero; there the difference of any file index is small and positive.
+        // Memory starts one below zero; there the difference of any file index is small and
+        // positive.
         let difference = i64::from(magnitude) - i64::from(*memory as i32);
         match difference {
             1..=253 => out.put_u8(difference as u8),

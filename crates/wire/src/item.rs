@@ -178,8 +178,8 @@ impl Item {
         self.flags.contains(ItemFlags::TRANSFER)
     }
 
-    /// Whether this is no item but the keep-alive of protocol 29: `index` is one past the last of `entries`
-    /// (session.md 13.2). It is written as an item with [`ItemFlags::IS_NEW`] alone.
+    /// Whether this is no item but the keep-alive of protocol 29: `index` is one past the last of
+    /// `entries` (session.md 13.2). It is written as an item with [`ItemFlags::IS_NEW`] alone.
     pub fn is_keep_alive(&self, index: u32, entries: u32, protocol: Protocol) -> bool {
         protocol.has_item_flags()
             && !protocol.has_varints()
@@ -192,8 +192,8 @@ impl Item {
         self.basis.unwrap_or_default()
     }
 
-    /// Whether attribute values are exchanged behind this item, given that xattrs are in use and it is no dry
-    /// run; `optimised` is the hard-link optimisation of filelist.md 14.3.
+    /// Whether attribute values are exchanged behind this item, given that xattrs are in use and it
+    /// is no dry run; `optimised` is the hard-link optimisation of filelist.md 14.3.
     pub fn exchanges_xattrs(&self, optimised: bool) -> bool {
         let linked = ItemFlags::LOCAL_CHANGE | ItemFlags::NAME_FOLLOWS;
         self.flags.contains(ItemFlags::REPORT_XATTR) && !(optimised && self.flags.contains(linked))

@@ -1,19 +1,23 @@
 //! Every byte of the rsync protocol, versions 27 to 32, as codecs.
 //!
-//! Bytes in, state out: nothing here opens a socket or a file, decides a policy or prints. Decoders read
-//! from any [`std::io::BufRead`] through [`WireRead`]; encoders append to a `Vec<u8>` through [`WireWrite`]. Every
-//! length that comes from a peer is bounded before it has a buffer.
+//! Bytes in, state out: nothing here opens a socket or a file, decides a policy or prints. Decoders
+//! read from any [`std::io::BufRead`] through [`WireRead`]; encoders append to a `Vec<u8>` through
+//! [`WireWrite`]. Every length that comes from a peer is bounded before it has a buffer.
 //!
 //! # A session from end to end
 //!
-//! 1. Set-up, unframed: over a shell both sides send their version as an int ([`negotiate_version`]); with a daemon they
-//!    exchange [`daemon::Greeting`]s, a [`daemon::Request`], [`daemon::Reply`]s and argument words. Then, from protocol 30, the
-//!    server's [`CompatFlags`]; with [`CompatFlags::VARINT_FLAGS`] both offers of [`Algorithm`]s; the seed, an int.
-//! 2. Frames: wrap the streams in [`Demultiplexer`] and [`Multiplexer`], and `start` them where the version says so.
+//! 1. Set-up, unframed: over a shell both sides send their version as an int
+//!    ([`negotiate_version`]); with a daemon they exchange [`daemon::Greeting`]s, a
+//!    [`daemon::Request`], [`daemon::Reply`]s and argument words. Then, from protocol 30, the
+//!    server's [`CompatFlags`]; with [`CompatFlags::VARINT_FLAGS`] both offers of [`Algorithm`]s;
+//!    the seed, an int.
+//! 2. Frames: wrap the streams in [`Demultiplexer`] and [`Multiplexer`], and `start` them where the
+//!    version says so.
 //! 3. The filter list ([`put_filter_rule`]), then the file lists ([`list`]).
-//! 4. Requests and answers: an [`Index`], an [`Item`], a [`SumHead`] with its records; back come the same, then the tokens
-//!    ([`TokenEncoder`]) and the file's sum.
-//! 5. [`Index::Done`] as often as [`Protocol::generator_rounds`] says, [`DeleteStats`] and [`Statistics`] in between.
+//! 4. Requests and answers: an [`Index`], an [`Item`], a [`SumHead`] with its records; back come
+//!    the same, then the tokens ([`TokenEncoder`]) and the file's sum.
+//! 5. [`Index::Done`] as often as [`Protocol::generator_rounds`] says, [`DeleteStats`] and
+//!    [`Statistics`] in between.
 //!
 //! ```
 //! use syncline_wire::{Index, IndexDecoder, Item, ItemFlags, Protocol, SumHead};

@@ -1,7 +1,8 @@
 //! File lists: entries, their coding, storage, order and numbering (docs/spec filelist.md).
 //!
-//! A sender describes each file as a [`FileEntry`], encodes it with a [`ListEncoder`] and keeps it in a [`FileList`]; a
-//! receiver reads whole lists with a [`ListDecoder`]. Both then [`FileList::sort`] and number entries by position.
+//! A sender describes each file as a [`FileEntry`], encodes it with a [`ListEncoder`] and keeps it
+//! in a [`FileList`]; a receiver reads whole lists with a [`ListDecoder`]. Both then
+//! [`FileList::sort`] and number entries by position.
 //!
 //! ```
 //! use syncline_wire::list::{FileEntry, ListDecoder, ListEncoder, ListOptions, NoNames};
@@ -25,14 +26,18 @@
 //! # Ok::<(), syncline_wire::Error>(())
 //! ```
 //!
-//! With [`crate::CompatFlags::INCREMENTAL`] there is a list for each directory. [`FileLists`] keeps them with their numbers:
+//! With [`crate::CompatFlags::INCREMENTAL`] there is a list for each directory. [`FileLists`] keeps
+//! them with their numbers:
 //!
-//! * A sender encodes the first list from [`FileLists::next_first`] on, adds it sorted, and then for each
-//!   [`FileLists::next_waiting`] directory calls [`FileLists::announce`], writes [`crate::Index::List`] and the list of that
-//!   directory, and adds it; [`crate::Index::ListEnd`] closes the series.
-//! * A receiver does the same the other way round: [`FileLists::announce`] checks the number that came and tells the
-//!   directory for [`ListDecoder::read_list`]; [`FileList::drop_duplicates`] comes between sorting and adding.
-//! * [`FileLists::entry`] finds what an index names; [`FileLists::release_oldest`] follows each [`crate::Index::Done`].
+//! * A sender encodes the first list from [`FileLists::next_first`] on, adds it sorted, and then
+//!   for each [`FileLists::next_waiting`] directory calls [`FileLists::announce`], writes
+//!   [`crate::Index::List`] and the list of that directory, and adds it; [`crate::Index::ListEnd`]
+//!   closes the series.
+//! * A receiver does the same the other way round: [`FileLists::announce`] checks the number that
+//!   came and tells the directory for [`ListDecoder::read_list`]; [`FileList::drop_duplicates`]
+//!   comes between sorting and adding.
+//! * [`FileLists::entry`] finds what an index names; [`FileLists::release_oldest`] follows each
+//!   [`crate::Index::Done`].
 
 mod acl;
 mod attributes;

@@ -71,8 +71,8 @@ impl BitOr for IoErrors {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Message {
-    /// An empty data frame, or the no-op of 3.0 peers when `answer` is set: a sender answers that one with an
-    /// empty data frame (session.md 13.2).
+    /// An empty data frame, or the no-op of 3.0 peers when `answer` is set: a sender answers that
+    /// one with an empty data frame (session.md 13.2).
     KeepAlive {
         /// Whether a sender owes an answer.
         answer: bool,
@@ -135,8 +135,9 @@ impl Message {
         }
     }
 
-    /// Appends the message as frames a peer of this version understands. Long text is cut into several, errors and
-    /// warnings take the old tags below protocol 30; `false` if that version has no form for it.
+    /// Appends the message as frames a peer of this version understands. Long text is cut into
+    /// several, errors and warnings take the old tags below protocol 30; `false` if that version
+    /// has no form for it.
     pub fn encode(&self, out: &mut Vec<u8>, protocol: Protocol) -> bool {
         let tag = match (self, protocol.has_message(tag::ERROR)) {
             (Self::Text { kind: TextKind::Error, .. }, false) => tag::ERROR_XFER,

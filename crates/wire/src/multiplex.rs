@@ -74,7 +74,8 @@ impl FrameHeader {
     }
 }
 
-/// Takes the messages a [`Demultiplexer`] meets. It must not read from the same stream (session.md 7, traps).
+/// Takes the messages a [`Demultiplexer`] meets. It must not read from the same stream (session.md
+/// 7, traps).
 pub trait MessageSink {
     /// One message; an error ends the read in progress with it.
     fn message(&mut self, message: Message) -> Result<()>;
@@ -86,7 +87,8 @@ impl<F: FnMut(Message) -> Result<()>> MessageSink for F {
     }
 }
 
-/// The data of a multiplexed stream as a plain byte source; messages go to the sink as they are met.
+/// The data of a multiplexed stream as a plain byte source; messages go to the sink as they are
+/// met.
 ///
 /// It starts raw, passing bytes through; [`Demultiplexer::start`] begins frames.
 ///
@@ -155,7 +157,8 @@ impl<R: BufRead, S: MessageSink> Demultiplexer<R, S> {
         (self.inner, self.sink)
     }
 
-    /// Reads one frame header and, if it is a message's, the message. `false` at the end of the stream.
+    /// Reads one frame header and, if it is a message's, the message. `false` at the end of the
+    /// stream.
     fn next_frame(&mut self) -> Result<bool> {
         loop {
             match self.inner.fill_buf() {
@@ -218,8 +221,9 @@ impl<R: BufRead, S: MessageSink> Read for Demultiplexer<R, S> {
 
 /// Wraps written data in frames and puts messages between them, in the order of the calls.
 ///
-/// Output is gathered; [`Write::flush`] passes everything down in one write. It starts raw, without frames;
-/// [`Multiplexer::start`] begins them. Messages and keep-alives on a raw stream are dropped: they have no form there.
+/// Output is gathered; [`Write::flush`] passes everything down in one write. It starts raw, without
+/// frames; [`Multiplexer::start`] begins them. Messages and keep-alives on a raw stream are
+/// dropped: they have no form there.
 #[derive(Debug)]
 pub struct Multiplexer<W> {
     inner: W,

@@ -2,7 +2,8 @@
 
 use crate::{Error, Result};
 
-/// A negotiated protocol version, 27 to 32. Ask its methods what differs; compare versions only here.
+/// A negotiated protocol version, 27 to 32. Ask its methods what differs; compare versions only
+/// here.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Protocol(u8);
 
@@ -104,8 +105,8 @@ impl Protocol {
         }
     }
 
-    /// The client-to-server direction is multiplexed in every run (30 on; session.md 7.2). Below it is raw, except on a pull
-    /// that removes source files.
+    /// The client-to-server direction is multiplexed in every run (30 on; session.md 7.2). Below it
+    /// is raw, except on a pull that removes source files.
     pub fn multiplexes_client(self) -> bool {
         self.0 >= 30
     }
@@ -162,7 +163,8 @@ impl std::fmt::Display for Protocol {
     }
 }
 
-/// What the server settles after the version (docs/spec session.md 6.2). Unknown bits are kept and mean nothing.
+/// What the server settles after the version (docs/spec session.md 6.2). Unknown bits are kept and
+/// mean nothing.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct CompatFlags(pub u32);
 

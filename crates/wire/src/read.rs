@@ -9,8 +9,8 @@ const RESERVE: usize = 64 * 1024;
 
 /// The protocol's integers and strings, read from any buffered byte source.
 ///
-/// Nothing is read ahead beyond what the source's own buffer holds, and no length taken from the stream
-/// reserves memory before its bytes arrive.
+/// Nothing is read ahead beyond what the source's own buffer holds, and no length taken from the
+/// stream reserves memory before its bytes arrive.
 ///
 /// ```
 /// use syncline_wire::WireRead;
@@ -142,7 +142,8 @@ pub trait WireRead: BufRead + Sized {
         self.read_vec(length)
     }
 
-    /// Bytes up to `delimiter`, which is consumed and not returned; more than `limit` of them is an error.
+    /// Bytes up to `delimiter`, which is consumed and not returned; more than `limit` of them is an
+    /// error.
     fn read_delimited(
         &mut self,
         delimiter: u8,

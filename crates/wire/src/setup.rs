@@ -2,7 +2,8 @@
 
 use crate::{CompatFlags, Error, Protocol, Result, WireRead, WireWrite};
 
-/// The version both sides use, from our own and the `int` (or greeting) of the peer (session.md 6.1).
+/// The version both sides use, from our own and the `int` (or greeting) of the peer (session.md
+/// 6.1).
 pub fn negotiate_version(own: Protocol, remote: i32) -> Result<Protocol> {
     if !(20..=40).contains(&remote) {
         return Err(Error::VersionMismatch { remote });
@@ -10,7 +11,8 @@ pub fn negotiate_version(own: Protocol, remote: i32) -> Result<Protocol> {
     Protocol::new(own.number().min(remote as u8))
 }
 
-/// The letters after `-e` in a client's options: what it can do, and the compat flags it asks for by that.
+/// The letters after `-e` in a client's options: what it can do, and the compat flags it asks for
+/// by that.
 ///
 /// ```
 /// use syncline_wire::{Capabilities, CompatFlags};
@@ -41,7 +43,8 @@ const LETTERS: [(u8, CompatFlags); 9] = [
 ];
 
 impl Capabilities {
-    /// What we can do, as a client that is, or is not, willing to take lists directory by directory.
+    /// What we can do, as a client that is, or is not, willing to take lists directory by
+    /// directory.
     pub fn own(incremental: bool) -> Self {
         let all = LETTERS.iter().fold(CompatFlags::default(), |flags, (_, flag)| flags.with(*flag));
         let flags =
@@ -78,8 +81,9 @@ impl Capabilities {
         format!("{version}.{sub}").chars().chain(letters).collect()
     }
 
-    /// What a server answers: `incremental` is whether it may recurse incrementally itself; times of
-    /// symlinks and charset conversion are its own abilities; the rest the client decides (session.md 6.2).
+    /// What a server answers: `incremental` is whether it may recurse incrementally itself; times
+    /// of symlinks and charset conversion are its own abilities; the rest the client decides
+    /// (session.md 6.2).
     pub fn answer(self, incremental: bool) -> CompatFlags {
         let own = CompatFlags::SYMLINK_TIMES.with(CompatFlags::SYMLINK_ICONV);
         let asked =
@@ -87,8 +91,8 @@ impl Capabilities {
         CompatFlags(asked).with(own)
     }
 
-    /// The version a server announces to this client: one less than its own to a pre-release of it or of an older
-    /// one (session.md 6.1).
+    /// The version a server announces to this client: one less than its own to a pre-release of it
+    /// or of an older one (session.md 6.1).
     pub fn version_for(self, own: Protocol) -> u8 {
         match self.prerelease {
             Some((version, sub)) if sub != 0 && version < own.number() => version.saturating_sub(1),

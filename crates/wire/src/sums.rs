@@ -5,7 +5,8 @@ use crate::{Error, Protocol, Result, WireRead, WireWrite};
 /// Longest strong sum of a block record.
 pub const STRONG_MAX: usize = 16;
 
-/// The four numbers before a signature, repeated before the tokens that refer to it. The default asks for everything.
+/// The four numbers before a signature, repeated before the tokens that refer to it. The default
+/// asks for everything.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct SumHead {
     /// Number of blocks.
@@ -26,8 +27,9 @@ impl SumHead {
         }
     }
 
-    /// Reads and checks a head. `digest_length` is that of the transfer checksum; strong sums of up to
-    /// [`STRONG_MAX`] bytes are let pass for the sake of 3.2 to 3.4 generators, see [`SumHead::echo`].
+    /// Reads and checks a head. `digest_length` is that of the transfer checksum; strong sums of up
+    /// to [`STRONG_MAX`] bytes are let pass for the sake of 3.2 to 3.4 generators, see
+    /// [`SumHead::echo`].
     pub fn decode(
         input: &mut impl WireRead,
         protocol: Protocol,
@@ -60,7 +62,8 @@ impl SumHead {
         })
     }
 
-    /// The head a sender repeats: strong length not beyond the digest, which 3.4 receivers insist on.
+    /// The head a sender repeats: strong length not beyond the digest, which 3.4 receivers insist
+    /// on.
     pub fn echo(self, digest_length: usize) -> Self {
         Self { strong_length: self.strong_length.min(digest_length as u32), ..self }
     }

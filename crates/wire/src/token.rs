@@ -58,7 +58,8 @@ enum EncoderForm {
 }
 
 impl TokenEncoder {
-    /// A session's encoder; `level` as the user gave it. zlib at level 0 is the plain form, on both ends.
+    /// A session's encoder; `level` as the user gave it. zlib at level 0 is the plain form, on both
+    /// ends.
     pub fn new(method: Compression, level: Option<i32>, protocol: Protocol) -> Result<Self> {
         let (method, level) = method.with_level(level);
         let literals = match method {
@@ -109,7 +110,8 @@ impl TokenEncoder {
     }
 }
 
-/// Reads the tokens of the files of one session. Files that are not wanted must be decoded all the same.
+/// Reads the tokens of the files of one session. Files that are not wanted must be decoded all the
+/// same.
 #[derive(Debug)]
 pub struct TokenDecoder {
     form: DecoderForm,

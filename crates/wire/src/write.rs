@@ -100,7 +100,8 @@ pub trait WireWrite {
         }
     }
 
-    /// A `vstring` (session.md 1.5). The caller keeps it within [`VSTRING_MAX`]; what is beyond is cut.
+    /// A `vstring` (session.md 1.5). The caller keeps it within [`VSTRING_MAX`]; what is beyond is
+    /// cut.
     fn put_vstring(&mut self, bytes: &[u8]) {
         let bytes = bytes.get(..VSTRING_MAX).unwrap_or(bytes);
         if bytes.len() > 0x7f {

@@ -1,4 +1,5 @@
-//! Whole sessions against the stock program over pipes, at every protocol, as receiver of its lists and as sender.
+//! Whole sessions against the stock program over pipes, at every protocol, as receiver of its lists
+//! and as sender.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // Helpers may do what tests may.
 

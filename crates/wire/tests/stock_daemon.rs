@@ -1,4 +1,5 @@
-//! The handshake with a stock daemon over pipes, with every digest and both forms of the argument list.
+//! The handshake with a stock daemon over pipes, with every digest and both forms of the argument
+//! list.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // Helpers may do what tests may.
 

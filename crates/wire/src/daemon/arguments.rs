@@ -30,7 +30,8 @@ pub fn read_daemon_arguments(input: &mut impl WireRead, protocol: Protocol) -> R
     read_words(input, ends, DAEMON_WORD_MAX)
 }
 
-/// Appends the secluded list: a program name, every word (an empty one as `.`), an end; always with NULs.
+/// Appends the secluded list: a program name, every word (an empty one as `.`), an end; always with
+/// NULs.
 pub fn put_secluded_arguments<W: AsRef<[u8]>>(out: &mut Vec<u8>, words: &[W]) {
     out.put(b"rsync\0");
     for word in words {
@@ -43,7 +44,8 @@ pub fn put_secluded_arguments<W: AsRef<[u8]>>(out: &mut Vec<u8>, words: &[W]) {
     out.put_u8(0);
 }
 
-/// Reads the secluded list up to its empty word; the program name is dropped. Not a byte beyond it is consumed.
+/// Reads the secluded list up to its empty word; the program name is dropped. Not a byte beyond it
+/// is consumed.
 pub fn read_secluded_arguments(input: &mut impl WireRead) -> Result<Arguments> {
     let mut words = read_words(input, b"\0", SECLUDED_WORD_MAX)?;
     words.drain(..words.len().min(1));

@@ -63,8 +63,8 @@ impl AuthDigest {
     }
 }
 
-/// The digest both sides use: the client's first that the server has too, or by version where a greeting came
-/// without a list. `client` and `server` are the lists of the two greetings.
+/// The digest both sides use: the client's first that the server has too, or by version where a
+/// greeting came without a list. `client` and `server` are the lists of the two greetings.
 pub fn choose_digest(
     client: Option<&[AuthDigest]>,
     server: Option<&[AuthDigest]>,

@@ -46,7 +46,8 @@ impl<T: Eq + Hash> Table<T> {
         self.items.is_empty()
     }
 
-    /// Adds a value at the next position, equal to another or not: numbers of a peer count every one it sent.
+    /// Adds a value at the next position, equal to another or not: numbers of a peer count every
+    /// one it sent.
     pub(super) fn append(&mut self, value: T) -> u32 {
         self.items.push(Arc::new(value));
         self.items.len() as u32 - 1
@@ -54,7 +55,8 @@ impl<T: Eq + Hash> Table<T> {
 }
 
 impl<T: Clone> Table<T> {
-    /// The value at a position, to be changed: a fetched attribute value belongs to the set, not to one file.
+    /// The value at a position, to be changed: a fetched attribute value belongs to the set, not to
+    /// one file.
     pub fn get_mut(&mut self, position: u32) -> Option<&mut T> {
         self.items.get_mut(position as usize).map(Arc::make_mut)
     }
@@ -62,8 +64,8 @@ impl<T: Clone> Table<T> {
 
 /// The shared attributes of one connection, in either direction.
 ///
-/// A sender adds what it read from a file and stores the positions in its [`super::FileEntry`]; a receiver finds the
-/// positions there after decoding.
+/// A sender adds what it read from a file and stores the positions in its [`super::FileEntry`]; a
+/// receiver finds the positions there after decoding.
 #[derive(Clone, Debug, Default)]
 pub struct Attributes {
     /// Access ACLs, condensed.

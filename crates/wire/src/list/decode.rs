@@ -58,7 +58,8 @@ impl ListDecoder {
         }
     }
 
-    /// Converts names; an entry whose name cannot be converted keeps its index and must not be used.
+    /// Converts names; an entry whose name cannot be converted keeps its index and must not be
+    /// used.
     pub fn convert_names(&mut self, conversion: CharsetConversion) {
         self.name_charset = Some(conversion);
     }
@@ -74,8 +75,9 @@ impl ListDecoder {
         &self.options
     }
 
-    /// Starts a list whose entries are numbered from `first` on: 0, or [`super::FileLists::next_first`] of an
-    /// incremental series, where `directory` is the path it was announced for (`None` for the first list).
+    /// Starts a list whose entries are numbered from `first` on: 0, or
+    /// [`super::FileLists::next_first`] of an incremental series, where `directory` is the path it
+    /// was announced for (`None` for the first list).
     pub fn begin(&mut self, first: u32, directory: Option<&[u8]>) -> FileList {
         let path = directory.unwrap_or_default();
         let path = path.strip_prefix(b"/").unwrap_or(path);
@@ -83,8 +85,8 @@ impl ListDecoder {
         FileList::new(first, &self.options)
     }
 
-    /// Reads one entry into `list`, or the end of it and what follows: then `false`. Leave the entries as they are
-    /// until the end, later ones may copy from them.
+    /// Reads one entry into `list`, or the end of it and what follows: then `false`. Leave the
+    /// entries as they are until the end, later ones may copy from them.
     pub fn read_entry(&mut self, input: &mut impl WireRead, list: &mut FileList) -> Result<bool> {
         let bits = match self.read_flags(input)? {
             Start::Entry(bits) => bits,

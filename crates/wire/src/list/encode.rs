@@ -79,14 +79,15 @@ impl ListEncoder {
         &self.options
     }
 
-    /// Starts a list whose entries are numbered from `first` on: 0, or [`super::FileLists::next_first`] of an
-    /// incremental series. The number that announces a later list is the caller's.
+    /// Starts a list whose entries are numbered from `first` on: 0, or
+    /// [`super::FileLists::next_first`] of an incremental series. The number that announces a later
+    /// list is the caller's.
     pub fn begin(&mut self, first: u32) {
         (self.first, self.next) = (first, first);
     }
 
-    /// Appends an entry. A hard link's inode is replaced by its group, so that the entry can be stored as the peer
-    /// will know it.
+    /// Appends an entry. A hard link's inode is replaced by its group, so that the entry can be
+    /// stored as the peer will know it.
     pub fn encode(
         &mut self,
         out: &mut Vec<u8>,
@@ -161,8 +162,9 @@ impl ListEncoder {
         Ok(())
     }
 
-    /// Ends the list, with everything that follows it. `errors` is what went wrong so far; where the peer
-    /// cannot be told here ([`ListOptions::is_safe`]) the caller sends [`crate::Message::IoError`].
+    /// Ends the list, with everything that follows it. `errors` is what went wrong so far; where
+    /// the peer cannot be told here ([`ListOptions::is_safe`]) the caller sends
+    /// [`crate::Message::IoError`].
     pub fn end(&mut self, out: &mut Vec<u8>, errors: IoErrors, names: &mut dyn NameLookup) {
         let protocol = self.options.protocol;
         if self.options.has_varint_flags() {
@@ -311,7 +313,8 @@ impl ListEncoder {
         bits
     }
 
-    /// Appends the flags, adding what keeps them apart from the end of the list; returns what was sent.
+    /// Appends the flags, adding what keeps them apart from the end of the list; returns what was
+    /// sent.
     fn put_flags(&self, out: &mut Vec<u8>, mut bits: u32, kind: FileKind) -> u32 {
         let filler = if kind == FileKind::Directory { flags::EXTENDED } else { flags::TOP_DIR };
         if self.options.has_varint_flags() {
@@ -532,7 +535,8 @@ struct SentNumbers {
 }
 
 impl SentNumbers {
-    /// Appends the number the peer knows a position by; `true` if it was 0 and the contents must follow.
+    /// Appends the number the peer knows a position by; `true` if it was 0 and the contents must
+    /// follow.
     fn put(&mut self, out: &mut Vec<u8>, position: u32) -> bool {
         let next = self.numbers.len() as i32 + 1;
         let number = *self.numbers.entry(position).or_insert(next);

@@ -97,15 +97,16 @@ impl Device {
 /// How an entry is known to share its inode.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum HardLink {
-    /// The sender's own knowledge, given to the encoder for every non-directory with more than one link.
+    /// The sender's own knowledge, given to the encoder for every non-directory with more than one
+    /// link.
     Inode {
         /// The device the inode lives on.
         device: u64,
         /// The inode number.
         inode: u64,
     },
-    /// What the list tells: all entries with this number are one file. It is the wire-order index of the first one. At
-    /// protocol 27 every regular file has a number, most of them alone.
+    /// What the list tells: all entries with this number are one file. It is the wire-order index
+    /// of the first one. At protocol 27 every regular file has a number, most of them alone.
     Group(u32),
 }
 

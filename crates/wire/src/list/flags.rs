@@ -1,4 +1,5 @@
-//! Entry flag bits (docs/spec filelist.md 4.1). Several bits change their meaning with version and file type.
+//! Entry flag bits (docs/spec filelist.md 4.1). Several bits change their meaning with version and
+//! file type.
 
 pub(super) const TOP_DIR: u32 = 0x1;
 pub(super) const SAME_MODE: u32 = 0x2;

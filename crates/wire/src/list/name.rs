@@ -7,8 +7,9 @@ use crate::{Error, Result};
 pub const PATH_MAX: usize = 4095;
 
 /// The name as it may be used: no `..`, no NUL, no empty and no `.` component, and no leading slash
-/// unless `relative`. What stock repairs is repaired: repeated slashes, `.` components, a trailing slash. A
-/// directory keeps a trailing `/.`; the root is `.`; an empty name stays empty and must not be used.
+/// unless `relative`. What stock repairs is repaired: repeated slashes, `.` components, a trailing
+/// slash. A directory keeps a trailing `/.`; the root is `.`; an empty name stays empty and must
+/// not be used.
 ///
 /// ```
 /// use syncline_wire::list::clean_name;

@@ -1,4 +1,5 @@
-//! The lists of a connection, and the numbers by which the peer refers to their entries (docs/spec filelist.md 8).
+//! The lists of a connection, and the numbers by which the peer refers to their entries (docs/spec
+//! filelist.md 8).
 
 use std::collections::{HashSet, VecDeque};
 
@@ -32,7 +33,8 @@ pub struct FileLists {
     released: usize,
     next_first: u32,
     ended: bool,
-    /// A copy of each directory's entry, by directory number: its own list may be gone when its contents come.
+    /// A copy of each directory's entry, by directory number: its own list may be gone when its
+    /// contents come.
     directories: FileList,
     states: Vec<State>,
     /// Directories not announced yet, the next one last.
@@ -73,7 +75,8 @@ impl FileLists {
         self.next_first
     }
 
-    /// Accepts the announcement of a directory's list; returns the path the list's entries must lie in.
+    /// Accepts the announcement of a directory's list; returns the path the list's entries must lie
+    /// in.
     pub fn announce(&mut self, directory: u32) -> Result<Vec<u8>> {
         let last = -100 - self.states.len() as i64;
         let index = -101_i32.wrapping_sub(directory as i32);
@@ -90,8 +93,8 @@ impl FileLists {
         Ok(self.directories.get(directory as usize).map(EntryRef::path).unwrap_or_default())
     }
 
-    /// Adds a list that is complete, sorted and (on the receiving side) free of duplicates; `directory` is the one it
-    /// was announced for, `None` for the first.
+    /// Adds a list that is complete, sorted and (on the receiving side) free of duplicates;
+    /// `directory` is the one it was announced for, `None` for the first.
     pub fn add(&mut self, list: FileList, directory: Option<u32>) -> Result<()> {
         let incremental = self.options.is_incremental();
         let directory = match directory {
@@ -223,7 +226,8 @@ impl FileLists {
     }
 
     fn add_directories(&mut self, list: &FileList) -> Result<()> {
-        // What a sender lists twice has two numbers, and the first one's list holds the contents of both.
+        // What a sender lists twice has two numbers, and the first one's list holds the contents of
+        // both.
         let mut before: Option<EntryRef<'_>> = None;
         let mut cleared = HashSet::new();
         for entry in list.iter_sorted().filter(|entry| entry.kind() == FileKind::Directory) {

@@ -1,8 +1,9 @@
 //! Compact storage of a list.
 //!
-//! A fixed record of 48 bytes for each entry; the last component of its name and whatever few entries have
-//! (target, device, sums, …) lie behind one another in one pool, directories' paths once for each run of entries that share
-//! one. With names of usual length a file takes about 70 bytes.
+//! A fixed record of 48 bytes for each entry; the last component of its name and whatever few
+//! entries have (target, device, sums, …) lie behind one another in one pool, directories' paths
+//! once for each run of entries that share one. With names of usual length a file takes about 70
+//! bytes.
 
 use std::cmp::Ordering;
 
@@ -60,7 +61,8 @@ struct Record {
 
 /// A list, or one list of an incremental series.
 ///
-/// Positions count from 0; after [`FileList::sort`] position plus [`FileList::first`] is the index on the wire.
+/// Positions count from 0; after [`FileList::sort`] position plus [`FileList::first`] is the index
+/// on the wire.
 #[derive(Clone, Debug)]
 pub struct FileList {
     first: u32,
@@ -204,8 +206,8 @@ impl FileList {
         (0..self.len()).filter_map(|rank| self.get(self.position_at(rank)))
     }
 
-    /// Sorts and numbers the entries; call it once, when the list is complete. A leading slash of `-R` counts here
-    /// and nowhere else: [`EntryRef::path`] is without it.
+    /// Sorts and numbers the entries; call it once, when the list is complete. A leading slash of
+    /// `-R` counts here and nowhere else: [`EntryRef::path`] is without it.
     pub fn sort(&mut self, protocol: Protocol) {
         let mut records = std::mem::take(&mut self.records);
         records.sort_by(|a, b| self.compare(a, b, protocol));
@@ -213,7 +215,8 @@ impl FileList {
         self.shrink();
     }
 
-    /// Like [`FileList::sort`], but entries keep their wire positions: numbering with `--iconv` (filelist.md 8.3).
+    /// Like [`FileList::sort`], but entries keep their wire positions: numbering with `--iconv`
+    /// (filelist.md 8.3).
     pub fn sort_aside(&mut self, protocol: Protocol) {
         let mut order: Vec<u32> = (0..self.records.len() as u32).collect();
         let record = |position: &u32| self.records.get(*position as usize);
@@ -225,7 +228,8 @@ impl FileList {
         self.shrink();
     }
 
-    /// Position of the active entry with this path that is, or is not, a directory. The list must be sorted.
+    /// Position of the active entry with this path that is, or is not, a directory. The list must
+    /// be sorted.
     pub fn find(&self, path: &[u8], is_directory: bool, protocol: Protocol) -> Option<usize> {
         let found = self.find_exactly(NameParts::new(path, is_directory), protocol);
         if found.is_some() || !self.absolute {
@@ -235,10 +239,11 @@ impl FileList {
         self.find_exactly(NameParts::new(&absolute, is_directory), protocol)
     }
 
-    /// Deactivates entries that name what an earlier one names (filelist.md 7.2). The receiving side calls it
-    /// after sorting.
+    /// Deactivates entries that name what an earlier one names (filelist.md 7.2). The receiving
+    /// side calls it after sorting.
     pub fn drop_duplicates(&mut self, protocol: Protocol) {
-        // By kind: below protocol 29 a file may stand between two mentions of a directory of its name.
+        // By kind: below protocol 29 a file may stand between two mentions of a directory of its
+        // name.
         let mut before: [Option<usize>; 2] = [None; 2];
         for rank in 0..self.len() {
             let position = self.position_at(rank);
@@ -275,8 +280,8 @@ impl FileList {
         }
     }
 
-    /// Checks that every active entry's directory is an active directory of the list: lists that are not incremental
-    /// (filelist.md 5). Entries of mode 0 are let pass.
+    /// Checks that every active entry's directory is an active directory of the list: lists that
+    /// are not incremental (filelist.md 5). Entries of mode 0 are let pass.
     pub fn check_parents(&self, protocol: Protocol) -> Result<()> {
         let mut checked = None;
         for entry in self.iter_sorted() {

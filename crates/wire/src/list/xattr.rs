@@ -38,7 +38,8 @@ pub struct Xattr {
 }
 
 impl Xattr {
-    /// An attribute as a list carries it: a long value is replaced by its digest, so that lists stay small.
+    /// An attribute as a list carries it: a long value is replaced by its digest, so that lists
+    /// stay small.
     pub fn new(name: Vec<u8>, value: Vec<u8>) -> Self {
         let value = if value.len() > FULL_MAX {
             XattrValue::Digest { length: value.len() as u32, md5: Md5::digest(&value).into() }
@@ -161,8 +162,8 @@ pub fn read_xattr_request(input: &mut impl WireRead, set: &XattrSet) -> Result<V
     Ok(numbers)
 }
 
-/// Appends one value of the sender's reply; `last` is the number of the value before, 0 at first. An empty value stands
-/// for one that cannot be read any more.
+/// Appends one value of the sender's reply; `last` is the number of the value before, 0 at first.
+/// An empty value stands for one that cannot be read any more.
 pub fn put_xattr_value(out: &mut Vec<u8>, last: u32, number: u32, value: &[u8]) {
     out.put_varint(number as i32 - last as i32);
     out.put_varint(value.len() as i32);

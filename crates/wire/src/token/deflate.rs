@@ -119,7 +119,8 @@ impl Inflater {
         }
     }
 
-    /// Begins a piece: what was matched since the last literal becomes a stored block whose output is dropped.
+    /// Begins a piece: what was matched since the last literal becomes a stored block whose output
+    /// is dropped.
     pub(super) fn begin_piece(&mut self) -> Result<()> {
         self.open = true;
         let Some(window) = self.history.as_mut().and_then(History::take) else { return Ok(()) };
@@ -142,8 +143,8 @@ impl Inflater {
         std::mem::replace(&mut self.open, false).then_some(&FLUSH_END)
     }
 
-    /// Decompresses into the free capacity of `data`, advancing `input`; whether there may be more output without
-    /// more input.
+    /// Decompresses into the free capacity of `data`, advancing `input`; whether there may be more
+    /// output without more input.
     pub(super) fn run(&mut self, input: &mut &[u8], data: &mut Vec<u8>) -> Result<bool> {
         let before = self.state.total_in();
         let status = self.state.decompress_vec(input, data, FlushDecompress::None);

@@ -8,8 +8,8 @@ const WINDOW: usize = 32768;
 /// Longest piece a block is taken in.
 const PIECE: usize = 65535;
 
-/// The end of the matched blocks since the last literal: nothing before it can be referred to, so it is given to
-/// the (de)compressor only when the next literal comes.
+/// The end of the matched blocks since the last literal: nothing before it can be referred to, so
+/// it is given to the (de)compressor only when the next literal comes.
 #[derive(Debug)]
 pub(super) struct History {
     straight: bool,

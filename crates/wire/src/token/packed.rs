@@ -245,7 +245,8 @@ impl PackedDecoder {
         Ok(())
     }
 
-    /// Whether a literal run ends here, so that what it still holds must be released before the flag counts.
+    /// Whether a literal run ends here, so that what it still holds must be released before the
+    /// flag counts.
     fn end_literals(&mut self) -> bool {
         let Decompressor::Inflate(inflater) = &mut self.literals else { return false };
         let Some(end) = inflater.end_run() else { return false };

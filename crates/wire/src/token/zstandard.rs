@@ -1,4 +1,5 @@
-//! Method zstd: one frame for the session, flushed after every literal run (docs/spec delta.md 8.4).
+//! Method zstd: one frame for the session, flushed after every literal run (docs/spec delta.md
+//! 8.4).
 
 use std::fmt;
 
@@ -71,8 +72,8 @@ impl Decompressor {
         Ok(Self { state: Decoder::new().map_err(|error| failed(&error))? })
     }
 
-    /// Decompresses into the free capacity of `data`, advancing `input`; whether there may be more output without
-    /// more input.
+    /// Decompresses into the free capacity of `data`, advancing `input`; whether there may be more
+    /// output without more input.
     pub(super) fn run(&mut self, input: &mut &[u8], data: &mut Vec<u8>) -> Result<bool> {
         let mut from = InBuffer::around(input);
         let end = data.len();
