@@ -74,6 +74,21 @@ impl TokenEncoder {
         Ok(Self { form: EncoderForm::Packed(Box::new(packed::PackedEncoder::new(literals))) })
     }
 
+    /// A session's encoder that keeps the stream's form but spends no time on compressing: what a daemon
+    /// whose `dont compress` is `*` sends with zlib and zlibx (docs/spec delta.md 8.8). Other methods
+    /// compress as ever.
+    pub fn stored(method: Compression, protocol: Protocol) -> Result<Self> {
+        match method {
+            Compression::Zlib | Compression::Zlibx => {
+                // Stored blocks refer to nothing, so no history is kept.
+                let literals = packed::Compressor::Deflate(deflate::Deflater::new(0, None));
+                let packed = packed::PackedEncoder::new(literals);
+                Ok(Self { form: EncoderForm::Packed(Box::new(packed)) })
+            }
+            _ => Self::new(method, None, protocol),
+        }
+    }
+
     /// Whether [`TokenEncoder::block`] must be given the blocks' bytes.
     pub fn needs_blocks(&self) -> bool {
         match &self.form {

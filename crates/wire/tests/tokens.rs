@@ -200,6 +200,21 @@ fn documented_small_streams_are_written() {
 }
 
 #[test]
+fn stored_streams_are_read_like_compressed_ones() {
+    let basis = noise(7, 100_000);
+    let head = SumHead { count: 100, block_length: 1000, strong_length: 2, remainder: 0 };
+    let said = [Said::Data(vec![b'x'; 100_000]), Said::Block(3), Said::Data(noise(1, 70_000))];
+    for method in [Compression::Zlib, Compression::Zlibx] {
+        let mut encoder = TokenEncoder::stored(method, protocol(32)).unwrap();
+        assert!(!encoder.needs_blocks());
+        let wire = write(&mut encoder, &said, &head, &basis);
+        assert!(wire.len() > 170_000);
+        let mut decoder = TokenDecoder::new(method, protocol(32)).unwrap();
+        assert!(read(&mut decoder, &mut &wire[..], &head, &basis).0 == said);
+    }
+}
+
+#[test]
 fn malformed_streams_are_refused() {
     let next = |method, bytes: &[u8]| {
         let mut decoder = TokenDecoder::new(method, protocol(32)).unwrap();
