@@ -107,6 +107,18 @@ impl Error {
         self.errno() == Some(Errno::XDEV)
     }
 
+    /// The same failure, told of `name`.
+    pub(crate) fn on(mut self, name: crate::RelPath<'_>) -> Self {
+        match &mut self {
+            Self::Io { path, .. }
+            | Self::Shrank { path, .. }
+            | Self::NotRegular { path, .. }
+            | Self::Corrupt { path, .. }
+            | Self::ShuttingDown { path } => *path = name.as_bytes().into(),
+        }
+        self
+    }
+
     pub(crate) fn new(op: Op, path: &[u8], errno: impl Into<Errno>) -> Self {
         Self::Io { op, path: path.into(), errno: errno.into() }
     }

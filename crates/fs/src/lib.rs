@@ -24,30 +24,45 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod acl;
+mod attributes;
+mod backup;
 mod error;
+mod fake;
+mod links;
 mod list;
+pub mod mode;
 mod object;
 mod path;
 mod place;
 mod resolve;
 mod root;
+mod scan;
 mod source;
 mod stat;
 mod temp;
 mod tree;
+mod users;
 mod write;
 
 pub use rustix::io::Errno;
 
+pub use acl::{Acl, AclKind};
+pub use attributes::{Attributes, WantedXattrs, Xattrs};
+pub use backup::{BackedUp, BackupFor, copy_object};
 pub use error::{Error, Op, Result};
+pub use fake::FakeStat;
+pub use links::{MUNGE_PREFIX, confined_target, is_unsafe_target, munged, unmunged};
 pub use list::{Entry, Listing};
 pub use object::Object;
 pub use path::{Name, PathError, RelPath, RelPathBuf};
 pub use place::{NewObject, Place};
 pub use resolve::{Links, Resolver, Trust};
 pub use root::{Dir, Root, create_operator_file, open_operator_file};
+pub use scan::{Scan, Scanned, Scanner, Want};
 pub use source::{Copier, Holes, OpenSource, SourceFile};
 pub use stat::{Device, Kind, Stat, Time};
 pub use temp::{TempFile, TempFiles};
 pub use tree::Obstruction;
+pub use users::{Accounts, Identity};
 pub use write::{FileWriter, Space, sync};
