@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use support::{RESOLVERS, Scene, names, path, skipped};
 use syncline_fs::{
     Attributes, FileWriter, Links, NewObject, Object, Obstruction, OpenSource, Resolver, Root,
@@ -20,16 +21,17 @@ const ENOUGH: usize = 40;
 /// `work` tells whether it found the directory.
 fn while_flipping(scene: &Scene, root: &Root, mut work: impl FnMut(&Root, usize) -> bool) {
     let stop = AtomicBool::new(false);
-    let (directory, aside) = (scene.inside("dir"), scene.inside("aside"));
+    symlink("../outside", scene.inside("planted")).unwrap();
+    let flip = || {
+        let (one, other) = (scene.inside("dir"), scene.inside("planted"));
+        renameat_with(CWD, &one, CWD, &other, RenameFlags::EXCHANGE).unwrap();
+        std::thread::yield_now();
+    };
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
-                fs::rename(&directory, &aside).unwrap();
-                symlink("../outside", &directory).unwrap();
-                std::thread::yield_now();
-                fs::remove_file(&directory).unwrap();
-                fs::rename(&aside, &directory).unwrap();
-                std::thread::yield_now();
+                flip();
+                flip();
             }
         });
         let (mut found, mut missed) = (0, 0);
@@ -50,6 +52,7 @@ fn while_flipping(scene: &Scene, root: &Root, mut work: impl FnMut(&Root, usize)
             skipped("a part of a race", &format!("{found} times won, {missed} times lost"));
         }
     });
+    fs::remove_file(scene.inside("planted")).unwrap();
 }
 
 fn roots(scene: &Scene) -> impl Iterator<Item = (Resolver, Links, Root)> {
