@@ -85,7 +85,7 @@ impl Attributes<'_> {
             }
         }
         if let Some(fake) = self.fake
-            && object.fake_stat().ok().flatten().as_ref() != fake
+            && !object.fake_stat().is_ok_and(|current| current.as_ref() == fake)
         {
             object.set_fake_stat(fake)?;
             changed = true;

@@ -108,15 +108,9 @@ fn copy_attributes(from: Object<'_>, stat: &Stat, to: Object<'_>) -> Result<()> 
     if set(Some(stat.uid), Some(stat.gid)).is_err() {
         let _ = set(None, Some(stat.gid));
     }
-    for name in from.xattr_names()? {
-        // ACLs follow, as such.
-        if name.starts_with(b"system.") {
-            continue;
-        }
-        if let Some(value) = from.xattr(&name)? {
-            // Likewise: some name spaces are for root only, some file systems have none.
-            let _ = to.set_xattr(&name, &value);
-        }
+    // ACLs follow, as such. Some name spaces are for root only, some file systems have none.
+    for (name, value) in from.xattrs(|name| !name.starts_with(b"system."))? {
+        let _ = to.set_xattr(&name, &value);
     }
     let is_link = stat.kind() == Kind::Symlink;
     let acl = if is_link { None } else { from.acl(AclKind::Access)? };

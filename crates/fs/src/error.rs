@@ -173,6 +173,8 @@ pub enum Op {
     Allocate,
     /// Flushing to disk.
     Sync,
+    /// Closing a file that was written.
+    Close,
     /// Creating a directory.
     MakeDirectory,
     /// Creating a device, fifo or socket.
@@ -219,6 +221,7 @@ impl Op {
             Self::Truncate => "ftruncate",
             Self::Allocate => "do_fallocate",
             Self::Sync => "fsync",
+            Self::Close => "close",
             Self::MakeDirectory => "mkdir",
             Self::MakeNode => "mknod",
             Self::Symlink => "symlink",

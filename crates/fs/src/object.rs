@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use syncline_sys::nofollow;
 
 use crate::error::{Context, Error, Op, Result};
-use crate::{Place, RelPath, Stat, TempFile, Time};
+use crate::{Place, RelPath, Stat, TempFile, Time, Xattrs};
 
 /// An existing object whose attributes are read or set: an open file, or a place. Links are never followed: what is set
 /// is set on the link itself, or refused.
@@ -145,6 +145,17 @@ impl<'a> Object<'a> {
             Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(None),
             Err(errno) => Err(Error::new(Op::GetXattr, self.bytes(), errno)),
         }
+    }
+
+    /// The extended attributes whose names `want` accepts. One that disappears meanwhile is left out.
+    pub fn xattrs(&self, want: impl Fn(&[u8]) -> bool) -> Result<Xattrs> {
+        let mut found = Xattrs::new();
+        for name in self.xattr_names()?.into_iter().filter(|name| want(name)) {
+            if let Some(value) = self.xattr(&name)? {
+                found.insert(name, value);
+            }
+        }
+        Ok(found)
     }
 
     /// Sets the extended attribute `name`. On its owner's read-only file, which the system would refuse, the write

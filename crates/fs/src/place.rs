@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use crate::error::{Context, Error, Op, Result};
 use crate::resolve::SELF;
-use crate::{Device, Dir, Kind, RelPath, Stat};
+use crate::{Device, Dir, Kind, Object, RelPath, Stat};
 
 /// A name in a directory that is held open: where an object is, or could be.
 ///
@@ -66,6 +66,20 @@ impl<'a> Place<'a> {
     pub fn make_directory(&self, mode: u32) -> Result<()> {
         mkdirat(&self.directory, self.leaf(), Mode::from_raw_mode(mode & 0o7777))
             .context(Op::MakeDirectory, self.bytes())
+    }
+
+    /// Makes sure that a directory is there: anything else of that name, a link to a directory too, is removed first
+    /// (a partial directory, behaviour.md 12.1).
+    pub fn ensure_directory(&self, mode: u32) -> Result<()> {
+        match self.stat_if_present()? {
+            Some(stat) if stat.is_dir() => return Ok(()),
+            Some(_) => self.unlink_if_present()?,
+            None => {}
+        }
+        match self.make_directory(mode) {
+            Err(error) if error.errno() == Some(Errno::EXIST) && self.stat()?.is_dir() => Ok(()),
+            result => result,
+        }
     }
 
     /// Creates what `object` describes; nothing may be there yet.
@@ -171,7 +185,8 @@ impl<'a> Place<'a> {
     }
 
     /// Opens a file to be written in place (--inplace, --append, a resumed partial file), creating it with `mode` if
-    /// it is missing; never truncated. A link or a fifo is refused, a device unless `devices` (--write-devices).
+    /// it is missing; never truncated. A link or a fifo is refused, a device unless `devices` (--write-devices). Our
+    /// own read-only file is made writable for the moment of opening.
     pub fn open_in_place(&self, mode: u32, devices: bool) -> Result<File> {
         let flags = OFlags::RDWR
             | OFlags::CREATE
@@ -179,12 +194,24 @@ impl<'a> Place<'a> {
             | OFlags::NONBLOCK
             | OFlags::NOCTTY
             | OFlags::CLOEXEC;
+        let before = self.stat_if_present()?;
         // A device or fifo must not even be opened for writing unless wanted.
-        if let Some(stat) = self.stat_if_present()? {
-            self.require_regular(&stat, devices)?;
+        if let Some(stat) = &before {
+            self.require_regular(stat, devices)?;
         }
-        let fd = openat(&self.directory, self.leaf(), flags, Mode::from_raw_mode(mode & 0o777))
-            .context(Op::Open, self.bytes())?;
+        let mode = Mode::from_raw_mode(mode & 0o777);
+        let open = || openat(&self.directory, self.leaf(), flags, mode);
+        let fd = match (open(), &before) {
+            (Err(Errno::ACCESS), Some(stat)) if stat.mode & 0o200 == 0 => {
+                let object = Object::from(self);
+                object.set_mode(stat.permissions() | 0o200)?;
+                let opened = open();
+                object.set_mode(stat.permissions())?;
+                opened
+            }
+            (result, _) => result,
+        };
+        let fd = fd.context(Op::Open, self.bytes())?;
         let stat = fstat(&fd).map(Stat::from).context(Op::Stat, self.bytes())?;
         self.require_regular(&stat, devices)?;
         Ok(File::from(fd))

@@ -9,6 +9,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use crate::Root;
+
 /// What becomes of a symbolic link among the directories of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Links {
@@ -113,29 +115,57 @@ fn openat_long(anchor: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result<Own
 }
 
 /// Whose links an operator's path may pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Trust {
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Trust<'a> {
     /// Links of root and of ourselves; any other gives `ELOOP` (behaviour.md 21.2).
     #[default]
     Owners,
+    /// The same, and what the path leads to must lie in this directory (--confine-root): `ELOOP` else.
+    OwnersWithin(&'a Root),
     /// Everybody's: --insecure-links, and source arguments, which are read by the operator's wish.
     Everyone,
 }
 
-/// Finds the directory and last component that the operator's `path` means. With `below`, the path and every link on
-/// it stay beneath that directory.
+/// Finds the directory and last component that the operator's `path` means, links in the last place expanded. With
+/// `below`, the path and every link on it stay beneath `start`.
 pub(crate) fn find_operator_path(
     start: BorrowedFd<'_>,
     path: &[u8],
-    trust: Trust,
+    trust: Trust<'_>,
     below: bool,
-    expand_last: bool,
 ) -> Result<Spot, Errno> {
     let rule = match trust {
-        Trust::Owners => LinkRule::Owners(rustix::process::geteuid().as_raw()),
+        Trust::Owners | Trust::OwnersWithin(_) => {
+            LinkRule::Owners(rustix::process::geteuid().as_raw())
+        }
         Trust::Everyone => LinkRule::Follow,
     };
-    Walk { boundary: below.then_some(start), rule, expand_last }.run(start, path)
+    Walk { boundary: below.then_some(start), rule, expand_last: true }.run(start, path)
+}
+
+/// Opens the directory that the operator's `path` means, for searching.
+pub(crate) fn open_operator_directory(
+    start: BorrowedFd<'_>,
+    path: &[u8],
+    trust: Trust<'_>,
+    below: bool,
+) -> Result<OwnedFd, Errno> {
+    let spot = find_operator_path(start, path, trust, below)?;
+    let directory = openat(&spot.directory, spot.leaf(), HOLD, Mode::empty())?;
+    trust.admits(&directory)?;
+    Ok(directory)
+}
+
+impl Trust<'_> {
+    /// Refuses work in a directory outside the one the operator is confined to.
+    pub(crate) fn admits(self, directory: &OwnedFd) -> Result<(), Errno> {
+        match self {
+            Self::OwnersWithin(top) if !is_beneath(directory.as_fd(), top.top().as_fd())? => {
+                Err(Errno::LOOP)
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Does `directory` lie beneath `top`, or is it the same? Climbs with `..` on descriptors.

@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::fs::{CWD, Mode, OFlags, fstat, mkdirat, openat};
+use rustix::fs::{CWD, Mode, OFlags, fstat, mkdirat, openat, statat};
 use rustix::io::Errno;
 
 use crate::error::{Context, Error, Op, Result};
-use crate::resolve::{self, HOLD, Links, Resolver, Trust, open_beneath};
+use crate::resolve::{self, Links, Resolver, SELF, Trust, open_beneath};
 use crate::{Place, RelPath, Stat};
 
 /// A directory held open, under which all work is done: the top of a transfer, a module, a backup directory.
@@ -28,22 +28,20 @@ pub struct Root {
 
 impl Root {
     /// Opens the operator's `path`, relative to the working directory or absolute.
-    pub fn open(path: &Path, trust: Trust) -> Result<Self> {
+    pub fn open(path: &Path, trust: Trust<'_>) -> Result<Self> {
         let bytes = path.as_os_str().as_bytes();
-        if trust == Trust::Everyone {
-            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let fd = openat(CWD, path, flags, Mode::empty()).context(Op::ChangeDirectory, bytes)?;
-            return Ok(Self::from_fd(fd));
-        }
-        let open = || {
-            let spot = resolve::find_operator_path(CWD, bytes, trust, false, true)?;
-            openat(&spot.directory, spot.leaf(), HOLD, Mode::empty())
+        let open = || match trust {
+            Trust::Everyone => {
+                let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                openat(CWD, path, flags, Mode::empty())
+            }
+            trust => resolve::open_operator_directory(CWD, bytes, trust, false),
         };
         open().map(Self::from_fd).context(Op::ChangeDirectory, bytes)
     }
 
     /// Opens the operator's `path`, and creates it with its missing parents (0777 less umask) where it is not there.
-    pub fn create(path: &Path, trust: Trust) -> Result<Self> {
+    pub fn create(path: &Path, trust: Trust<'_>) -> Result<Self> {
         let bytes = path.as_os_str().as_bytes();
         let mut done = 0;
         while done < bytes.len() {
@@ -57,12 +55,13 @@ impl Root {
                 continue;
             }
             let make = || {
-                let spot = resolve::find_operator_path(CWD, so_far, trust, false, true)?;
+                let spot = resolve::find_operator_path(CWD, so_far, trust, false)?;
                 match spot.name {
-                    Some(name) => {
+                    Some(name) if statat(&spot.directory, name.as_slice(), SELF).is_err() => {
+                        trust.admits(&spot.directory)?;
                         mkdirat(&spot.directory, name.as_slice(), Mode::from_raw_mode(0o777))
                     }
-                    None => Ok(()),
+                    _ => Ok(()),
                 }
             };
             match make() {
@@ -95,13 +94,9 @@ impl Root {
     /// A root at a directory that a *peer* named as an option (--backup-dir and its kin, behaviour.md 21.5), brought
     /// beneath this root by [`RelPathBuf::sanitize`](crate::RelPathBuf::sanitize): links on it must be trusted and stay
     /// inside.
-    pub fn descend_peer_option(&self, path: RelPath<'_>, trust: Trust) -> Result<Self> {
-        let open = || {
-            let bytes = path.as_bytes();
-            let spot = resolve::find_operator_path(self.top.as_fd(), bytes, trust, true, true)?;
-            openat(&spot.directory, spot.leaf(), HOLD, Mode::empty())
-        };
-        let fd = open().context(Op::ChangeDirectory, path.as_bytes())?;
+    pub fn descend_peer_option(&self, path: RelPath<'_>, trust: Trust<'_>) -> Result<Self> {
+        let fd = resolve::open_operator_directory(self.top.as_fd(), path.as_bytes(), trust, true)
+            .context(Op::ChangeDirectory, path.as_bytes())?;
         Ok(Self::from_fd(fd).with_resolver(self.resolver))
     }
 
@@ -241,31 +236,51 @@ impl AsFd for Dir {
 
 /// Opens a file the operator named (list, rule, secret, batch file) for reading: a regular file, fifo or terminal as it
 /// comes, reached by trusted links only.
-pub fn open_operator_file(path: &Path, trust: Trust) -> Result<File> {
-    operator_file(path, trust, OFlags::RDONLY)
+pub fn open_operator_file(path: &Path, trust: Trust<'_>) -> Result<File> {
+    open_trusted(CWD, path.as_os_str().as_bytes(), trust, false)
 }
 
 /// Opens a file the operator named (log, batch) for writing, appending if `append`, else emptied; created with `mode`
 /// less umask where it is missing.
-pub fn create_operator_file(path: &Path, trust: Trust, append: bool, mode: u32) -> Result<File> {
+pub fn create_operator_file(
+    path: &Path,
+    trust: Trust<'_>,
+    append: bool,
+    mode: u32,
+) -> Result<File> {
     let how = if append { OFlags::APPEND } else { OFlags::TRUNC };
     let bytes = path.as_os_str().as_bytes();
     let open = || {
-        let spot = resolve::find_operator_path(CWD, bytes, trust, false, true)?;
+        let spot = resolve::find_operator_path(CWD, bytes, trust, false)?;
+        trust.admits(&spot.directory)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | how;
         openat(&spot.directory, spot.leaf(), flags, Mode::from_raw_mode(mode))
     };
     open().map(File::from).context(Op::Open, bytes)
 }
 
-fn operator_file(path: &Path, trust: Trust, how: OFlags) -> Result<File> {
-    let bytes = path.as_os_str().as_bytes();
+impl Root {
+    /// Opens a rule file found in the tree (a per-directory merge file): trusted links are followed, wherever they
+    /// lead.
+    pub fn open_rule_file(&self, path: RelPath<'_>, trust: Trust<'_>) -> Result<File> {
+        open_trusted(self.top.as_fd(), path.as_bytes(), trust, false)
+    }
+
+    /// Opens a file that a *peer* named as an option or in a rule: trusted links are followed as long as they stay
+    /// beneath this root.
+    pub fn open_peer_file(&self, path: RelPath<'_>, trust: Trust<'_>) -> Result<File> {
+        open_trusted(self.top.as_fd(), path.as_bytes(), trust, true)
+    }
+}
+
+fn open_trusted(start: BorrowedFd<'_>, path: &[u8], trust: Trust<'_>, below: bool) -> Result<File> {
     let open = || {
-        let spot = resolve::find_operator_path(CWD, bytes, trust, false, true)?;
-        let flags = how | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let spot = resolve::find_operator_path(start, path, trust, below)?;
+        trust.admits(&spot.directory)?;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
         openat(&spot.directory, spot.leaf(), flags, Mode::empty())
     };
-    open().map(File::from).context(Op::Open, bytes)
+    open().map(File::from).context(Op::Open, path)
 }
 
 /// The directories used lately, by path.

@@ -9,7 +9,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use crate::error::{Context, Error, Op, Result};
-use crate::write::is_zero;
+use crate::write::{confirm_written, is_zero};
 use crate::{Place, RelPath, RelPathBuf, Root, Stat};
 
 /// A regular file open for reading at any position: a source to send, or a basis to build from.
@@ -163,16 +163,14 @@ impl Copier {
         }
         let copy = Copy { source, target, path, progress };
         if self.holes == Holes::Make {
-            return copy.making_holes();
-        }
-        if self.may_clone(source.stat.dev) {
-            if copy.clone()? {
-                (copy.progress)(length);
-                return Ok(());
-            }
+            copy.making_holes()?;
+        } else if self.may_clone(source.stat.dev) && copy.clone()? {
+            (copy.progress)(length);
+        } else {
             self.note_unclonable(source.stat.dev);
+            copy.keeping_holes()?;
         }
-        copy.keeping_holes()
+        confirm_written(target, path)
     }
 
     fn may_clone(&self, device: u64) -> bool {
@@ -180,7 +178,10 @@ impl Copier {
     }
 
     fn note_unclonable(&self, device: u64) {
-        self.unclonable.lock().unwrap_or_else(PoisonError::into_inner).push(device);
+        let mut unclonable = self.unclonable.lock().unwrap_or_else(PoisonError::into_inner);
+        if !unclonable.contains(&device) {
+            unclonable.push(device);
+        }
     }
 }
 

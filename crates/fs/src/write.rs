@@ -41,6 +41,8 @@ pub enum Space {
         /// Punch holes for long runs of zeros (-S).
         holes: bool,
     },
+    /// A device (--write-devices), whose length is not ours to set.
+    Device,
 }
 
 /// Small writes are gathered to this size.
@@ -111,10 +113,10 @@ impl<'a> FileWriter<'a> {
     /// Writes what is left and cuts the file where the writing ended; returns its length.
     pub fn finish(mut self) -> Result<u64> {
         self.flush()?;
-        let untouched = self.space == Space::Fresh { holes: false };
-        if !untouched {
+        if !matches!(self.space, Space::Fresh { holes: false } | Space::Device) {
             ftruncate(self.file, self.position).context(Op::Truncate, self.path.as_bytes())?;
         }
+        confirm_written(self.file, self.path.as_path())?;
         Ok(self.position)
     }
 
@@ -126,6 +128,7 @@ impl<'a> FileWriter<'a> {
     fn put(&mut self, data: &[u8]) -> Result<()> {
         let holes = match self.space {
             Space::Fresh { holes } | Space::Occupied { holes } => holes,
+            Space::Device => false,
         };
         if !holes {
             return self.put_data(data);
@@ -154,6 +157,7 @@ impl<'a> FileWriter<'a> {
         let length = data.len() as u64;
         let punched = match self.space {
             Space::Fresh { .. } => true,
+            Space::Device => false,
             Space::Occupied { .. } => {
                 let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
                 let zero = FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE;
@@ -173,6 +177,12 @@ impl<'a> FileWriter<'a> {
         self.position += data.len() as u64;
         Ok(())
     }
+}
+
+/// Makes network file systems tell whether what was written has arrived: they do when a descriptor is closed.
+pub(crate) fn confirm_written(file: &File, path: RelPath<'_>) -> Result<()> {
+    let again = file.try_clone().context(Op::Close, path.as_bytes())?;
+    syncline_sys::descriptor::close(again.into()).context(Op::Close, path.as_bytes())
 }
 
 /// Flushes a finished file to disk (--fsync).

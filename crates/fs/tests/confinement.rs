@@ -1,5 +1,7 @@
 //! Names beneath a root never lead out of it, whichever way they are resolved (behaviour.md 21 and 22).
 
+#![allow(clippy::unwrap_used, reason = "what cannot be set up is a failed test")]
+
 mod support;
 
 use std::fs;
@@ -7,8 +9,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
 
 use support::{RESOLVERS, Scene, is_root, names, path, skipped};
 use syncline_fs::{
-    Errno, Error, Kind, Links, NewObject, Object, OpenSource, RelPath, RelPathBuf, Root, TempFiles,
-    Time, Trust, create_operator_file, open_operator_file,
+    Device, Errno, Error, Kind, Links, NewObject, Object, OpenSource, RelPath, RelPathBuf, Root,
+    TempFiles, Time, Trust, create_operator_file, open_operator_file,
 };
 
 const FOREIGNER: u32 = 12_345;
@@ -37,8 +39,9 @@ fn tangle() -> Scene {
 
 #[test]
 fn both_resolvers_agree_on_every_shape_of_path() {
+    type Found = Result<&'static str, Errno>;
     // Path of a directory; what it leads to with links refused, and with links beneath the root followed.
-    let cases: &[(&str, Result<&str, Errno>, Result<&str, Errno>)] = &[
+    let cases: &[(&str, Found, Found)] = &[
         (".", Ok(""), Ok("")),
         ("real", Ok("real"), Ok("real")),
         ("real/deep", Ok("real/deep"), Ok("real/deep")),
@@ -173,7 +176,7 @@ fn a_fifo_neither_blocks_a_reader_nor_passes_for_a_file() {
     let scene = Scene::new();
     let root = scene.root();
     let place = root.place(path("pipe")).unwrap();
-    let fifo = NewObject::Node { kind: Kind::Fifo, mode: 0o600, device: Default::default() };
+    let fifo = NewObject::Node { kind: Kind::Fifo, mode: 0o600, device: Device::default() };
     place.create(&fifo).unwrap();
     for result in
         [OpenSource::default().open(&place).map(drop), place.open_in_place(0, false).map(drop)]
@@ -326,6 +329,56 @@ fn a_root_knows_whether_it_lies_in_another() {
     assert!(top.is_beneath(&top).unwrap());
     assert!(!open("a/out").is_beneath(&top).unwrap());
     assert!(!top.is_beneath(&open("a")).unwrap());
+}
+
+#[test]
+fn a_confined_operator_may_not_reach_outside_even_by_own_links() {
+    let scene = Scene::new();
+    scene.file("area/dir/rules", "x");
+    scene.file("file", "x");
+    scene.link("dir", "area/inner");
+    scene.link("../file", "area/leaving-file");
+    scene.link("..", "area/leaving");
+    let area = Root::open(&scene.inside("area"), Trust::Owners).unwrap();
+    let within = Trust::OwnersWithin(&area);
+    for name in ["area", "area/dir", "area/inner", "area/../area/dir"] {
+        assert!(Root::open(&scene.inside(name), within).is_ok(), "{name}");
+    }
+    assert!(open_operator_file(&scene.inside("area/inner/rules"), within).is_ok());
+    for name in ["", "area/leaving", "area/leaving/area/..", "area/dir/../.."] {
+        let opened = Root::open(&scene.inside(name), within);
+        assert_eq!(errno(opened), Some(Errno::LOOP), "{name}");
+    }
+    for name in ["file", "area/leaving-file", "area/leaving/file"] {
+        let opened = open_operator_file(&scene.inside(name), within);
+        assert_eq!(errno(opened), Some(Errno::LOOP), "{name}");
+    }
+    let log = create_operator_file(&scene.inside("area/leaving/log"), within, true, 0o644);
+    assert_eq!(errno(log), Some(Errno::LOOP));
+    assert!(Root::create(&scene.inside("area/new/dir"), within).is_ok());
+    assert!(Root::create(&scene.inside("new/dir"), within).is_err());
+    assert_eq!(scene.names(""), ["area", "file"]);
+}
+
+#[test]
+fn a_rule_file_is_found_through_own_links_and_a_peer_s_only_inside() {
+    let scene = Scene::new();
+    scene.file("rules", "inside");
+    scene.link("rules", "inner");
+    scene.link("../outside/secret", "leaving");
+    let root = scene.root();
+    for name in ["rules", "inner"] {
+        assert!(root.open_rule_file(path(name), Trust::Owners).is_ok());
+        assert!(root.open_peer_file(path(name), Trust::Owners).is_ok());
+    }
+    assert!(root.open_rule_file(path("leaving"), Trust::Owners).is_ok());
+    let opened = root.open_peer_file(path("leaving"), Trust::Owners);
+    assert_eq!(errno(opened), Some(Errno::LOOP));
+    if is_root() {
+        lchown(scene.inside("inner"), Some(FOREIGNER), None).unwrap();
+        let opened = root.open_rule_file(path("inner"), Trust::Owners);
+        assert_eq!(errno(opened), Some(Errno::LOOP));
+    }
 }
 
 #[test]

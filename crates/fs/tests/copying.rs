@@ -1,5 +1,7 @@
 //! Copies: clones, kernel copies, by hand; holes; sources that change.
 
+#![allow(clippy::unwrap_used, reason = "what cannot be set up is a failed test")]
+
 mod support;
 
 use std::fs::{self, File};

@@ -1,5 +1,7 @@
 //! Somebody swaps directories and files for links while we work beneath them: nothing outside is ever touched.
 
+#![allow(clippy::unwrap_used, reason = "what cannot be set up is a failed test")]
+
 mod support;
 
 use std::fs;
@@ -38,9 +40,9 @@ fn while_flipping(scene: &Scene, root: &Root, mut work: impl FnMut(&Root, usize)
         for round in 0..MOST_ROUNDS {
             root.forget(path("dir"));
             if work(root, round) {
-                found += 1
+                found += 1;
             } else {
-                missed += 1
+                missed += 1;
             }
             if found.min(missed) >= ENOUGH {
                 break;

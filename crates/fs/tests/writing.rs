@@ -1,5 +1,7 @@
 //! Temporary files, in-place writing, holes, full disks.
 
+#![allow(clippy::unwrap_used, reason = "what cannot be set up is a failed test")]
+
 mod support;
 
 use std::fs;
@@ -61,7 +63,7 @@ fn names_of_every_length_get_a_temporary_name() {
         assert!(temporary.path().as_bytes().len() <= 254);
         temporary.rename_to(&place).unwrap();
         place.replace(&NewObject::Symlink { target: b"x" }).unwrap();
-        assert_eq!(scene.names(""), [name.clone()]);
+        assert_eq!(scene.names(""), std::slice::from_ref(&name));
         place.unlink().unwrap();
     }
 }
@@ -197,7 +199,7 @@ fn reserved_space_does_not_show_in_the_result() {
             return;
         }
         writer.write(&[1; 50]).unwrap();
-        writer.write(&[0; 60_000]).unwrap();
+        writer.write(&vec![0; 60_000]).unwrap();
         assert_eq!(writer.finish().unwrap(), 60_050);
         let stat = temporary.place().stat().unwrap();
         assert_eq!(stat.size, 60_050);
@@ -215,7 +217,7 @@ fn a_full_disk_is_told_apart_and_the_temporary_file_goes() {
     let place = root.place(path("big")).unwrap();
     let temporary = TempFiles::new().create(&place, 0o600).unwrap();
     let mut writer = FileWriter::new(temporary.file(), place.path(), FRESH);
-    let error = (0..100).find_map(|_| writer.write(&[1; 100_000]).err()).unwrap();
+    let error = (0..100).find_map(|_| writer.write(&vec![1; 100_000]).err()).unwrap();
     assert!(error.is_full());
     assert_eq!(error.op(), Some(Op::Write));
     assert_eq!(error.to_string(), "write \"big\" failed: No space left on device (28)");
@@ -270,11 +272,11 @@ fn a_temporary_file_on_another_disk_is_copied_beside_its_destination() {
 
 #[test]
 fn directories_are_made_with_their_parents_and_obstructions_removed_on_request() {
+    use syncline_fs::Obstruction::{Refuse, Remove};
     let scene = Scene::new();
     scene.file("file", "");
     scene.link("../outside", "link");
     let root = scene.root();
-    use syncline_fs::Obstruction::{Refuse, Remove};
     let make = |name: &str, obstruction| {
         let mut made = Vec::new();
         root.make_directories(path(name), 0o750, obstruction, |place| {

@@ -10,4 +10,5 @@
 //! ```
 
 pub mod accounts;
+pub mod descriptor;
 pub mod nofollow;

@@ -1,5 +1,11 @@
 //! What the tests of this crate share.
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "each test binary uses a part of it, and a test that cannot set its scene has failed"
+)]
 
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
