@@ -89,10 +89,11 @@ pub fn copy_object(
             return copy.rename_to(target);
         }
         Kind::Symlink => {
-            target.replace(&NewObject::Symlink { target: &object.read_link()? })?;
+            files.replace(target, &NewObject::Symlink { target: &object.read_link()? })?;
         }
         kind if kind.is_device() || kind.is_special() => {
-            target.replace(&NewObject::Node { kind, mode: stat.mode, device: stat.rdev })?;
+            let mode = stat.mode;
+            files.replace(target, &NewObject::Node { kind, mode, device: stat.rdev })?;
         }
         kind => return Err(Error::NotRegular { path: object.bytes().into(), kind }),
     }

@@ -82,3 +82,93 @@ pub fn confined_target(target: &[u8], name: crate::RelPath<'_>) -> Vec<u8> {
     }
     if parts.is_empty() { b".".to_vec() } else { parts.join(&b'/') }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::RelPath;
+    use proptest::prelude::*;
+
+    fn unsafe_at(name: &str, target: &str) -> bool {
+        is_unsafe_target(target.as_bytes(), RelPath::new(name.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn targets_that_may_leave_the_tree_are_unsafe() {
+        for (name, target) in [
+            ("l", ""),
+            ("l", "/etc"),
+            ("l", ".."),
+            ("l", "../x"),
+            ("l", "a/../b"),
+            ("l", "sub/.."),
+            ("l", "a/../../b"),
+            ("sub/l", "../../x"),
+            ("sub/l", "../.."),
+            ("sub/l", "..//..//x"),
+            ("a/b/l", "../../../x"),
+            ("a/b/l", "./../x/../y"),
+        ] {
+            assert!(unsafe_at(name, target), "{name} -> {target}");
+        }
+    }
+
+    #[test]
+    fn targets_that_stay_are_safe_whether_they_exist_or_not() {
+        for (name, target) in [
+            ("l", "x"),
+            ("l", "./x/y"),
+            ("l", "..."),
+            ("sub/l", ".."),
+            ("sub/l", "../x"),
+            ("a/b/l", "../../x"),
+            ("a/b/l", "..//../x"),
+        ] {
+            assert!(!unsafe_at(name, target), "{name} -> {target}");
+        }
+    }
+
+    #[test]
+    fn a_confined_target_cannot_climb_out() {
+        for (name, target, confined) in [
+            ("l", "../out", "out"),
+            ("l", "/etc/passwd", "etc/passwd"),
+            ("d/l", "../x", "../x"),
+            ("d/l", "../../x", "../x"),
+            ("l", "plain", "plain"),
+        ] {
+            let name = RelPath::new(name.as_bytes()).unwrap();
+            let found = confined_target(target.as_bytes(), name);
+            assert_eq!(String::from_utf8_lossy(&found), confined, "{target}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_munged_is_unmunged(target in prop::collection::vec(1u8.., 1..40)) {
+            let stored = munged(&target);
+            prop_assert_eq!(unmunged(&stored), &target[..]);
+        }
+
+        #[test]
+        fn no_confined_target_climbs_above_the_top(
+            target in "(\\.\\./|a/|/|\\./){0,8}(b|\\.\\.)?",
+            name in "(d/){0,3}l",
+        ) {
+            let found = confined_target(target.as_bytes(), RelPath::new(name.as_bytes()).unwrap());
+            let mut depth = name.matches('/').count() as i32;
+            for part in found.split(|byte| *byte == b'/') {
+                depth += match part { b"." | b"" => 0, b".." => -1, _ => 1 };
+                prop_assert!(depth >= 0, "{:?}", String::from_utf8_lossy(&found));
+            }
+            prop_assert!(!found.starts_with(b"/"));
+        }
+    }
+
+    #[test]
+    fn what_is_not_munged_stays() {
+        assert_eq!(unmunged(b"/rsyncd-munged/"), b"/rsyncd-munged/");
+        assert_eq!(unmunged(b"plain"), b"plain");
+        assert_eq!(munged(b"/abs"), b"/rsyncd-munged//abs");
+    }
+}

@@ -277,3 +277,55 @@ fn grow(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Device, Kind, NewObject, Root, Trust};
+
+    /// The long ways round, which young kernels do not take.
+    #[test]
+    fn old_kernels_set_modes_and_attributes_on_the_very_object_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = Root::open(directory.path(), Trust::Owners).unwrap();
+        let place =
+            |name: &'static str| root.place(RelPath::new(name.as_bytes()).unwrap()).unwrap();
+        place("file").create_file(0o600).unwrap();
+        place("dir").make_directory(0o700).unwrap();
+        place("link").create(&NewObject::Symlink { target: b"file" }).unwrap();
+        let fifo = NewObject::Node { kind: Kind::Fifo, mode: 0o600, device: Device::default() };
+        place("fifo").create(&fifo).unwrap();
+        let socket = NewObject::Node { kind: Kind::Socket, mode: 0o600, device: Device::default() };
+        place("socket").create(&socket).unwrap();
+        for name in ["file", "dir", "fifo", "socket"] {
+            // From a mode that cannot be opened for reading, too.
+            for mode in [0o4000, 0o1751] {
+                set_mode_by_descriptor(&place(name), mode).unwrap();
+                assert_eq!(place(name).stat().unwrap().permissions(), mode, "{name}");
+            }
+        }
+        let through_link = set_mode_by_descriptor(&place("link"), 0o777);
+        assert!(matches!(through_link, Err(Errno::LOOP | Errno::OPNOTSUPP)), "{through_link:?}");
+
+        let key = c"user.syncline";
+        let set = |name| {
+            let flags = XattrFlags::empty();
+            by_proc(&place(name), |path| setxattr(path, key, b"x", flags))
+        };
+        if set("file").is_ok() {
+            assert!(
+                set("link").is_err(),
+                "a link has no such attribute, and its target is not meant"
+            );
+            let mut value = [0; 4];
+            let length = by_proc(&place("file"), |path| getxattr(path, key, &mut value)).unwrap();
+            assert_eq!(&value[..length], b"x");
+            assert_eq!(
+                Object::from(&place("file")).xattr(b"user.syncline").unwrap().unwrap(),
+                b"x"
+            );
+            by_proc(&place("file"), |path| removexattr(path, key)).unwrap();
+        }
+        assert_eq!(by_proc(&place("none"), |_| Ok(())), Err(Errno::NOENT));
+    }
+}

@@ -103,31 +103,6 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// Puts what `object` describes in the place of what is there, so that the name is never missing: made under a
-    /// temporary name and renamed over (behaviour.md 11.2). A directory there makes it fail.
-    pub fn replace(&self, object: &NewObject<'_>) -> Result<()> {
-        let process = rustix::process::getpid().as_raw_nonzero().get();
-        let first = if process > 999_999 { 0 } else { process };
-        for number in first..=first + 100 {
-            let name =
-                crate::temp::temporary_name(self.leaf(), true, number.to_string().as_bytes());
-            let path = crate::temp::beside(self.path, &name);
-            let temporary = self.sibling(path.as_path());
-            match temporary.create(object) {
-                Ok(()) => {}
-                Err(error) if error.errno() == Some(Errno::EXIST) => continue,
-                Err(error) => return Err(error),
-            }
-            let result = temporary.rename_to(self);
-            // Renaming one link of a file onto another link of it does nothing and leaves both names.
-            if result.is_err() || matches!(object, NewObject::HardLink { .. }) {
-                let _ = unlinkat(&self.directory, temporary.leaf(), AtFlags::empty());
-            }
-            return result;
-        }
-        Err(Error::new(Op::MakeTemporary, self.bytes(), Errno::EXIST))
-    }
-
     /// Renames the object to `target`, replacing what is there in one step.
     pub fn rename_to(&self, target: &Place<'_>) -> Result<()> {
         renameat(&self.directory, self.leaf(), &target.directory, target.leaf())
@@ -169,7 +144,7 @@ impl<'a> Place<'a> {
             .context(Op::OpenDirectory, self.bytes())
     }
 
-    /// Creates a file for writing and reading; nothing may be there yet. The mode is set exactly, umask or not.
+    /// Creates a file for writing and reading, with `mode` less umask; nothing may be there yet.
     pub fn create_file(&self, mode: u32) -> Result<File> {
         let mode = Mode::from_raw_mode(mode & 0o7777);
         let flags = OFlags::RDWR
@@ -178,10 +153,9 @@ impl<'a> Place<'a> {
             | OFlags::NOFOLLOW
             | OFlags::NOCTTY
             | OFlags::CLOEXEC;
-        let fd =
-            openat(&self.directory, self.leaf(), flags, mode).context(Op::Open, self.bytes())?;
-        rustix::fs::fchmod(&fd, mode).context(Op::SetMode, self.bytes())?;
-        Ok(File::from(fd))
+        openat(&self.directory, self.leaf(), flags, mode)
+            .map(File::from)
+            .context(Op::Open, self.bytes())
     }
 
     /// Opens a file to be written in place (--inplace, --append, a resumed partial file), creating it with `mode` if
@@ -240,7 +214,8 @@ impl<'a> Place<'a> {
     }
 }
 
-/// What is made in one call, without data: see [`Place::create`] and [`Place::replace`].
+/// What is made in one call, without data: see [`Place::create`] and
+/// [`TempFiles::replace`](crate::TempFiles::replace).
 #[derive(Clone, Copy, Debug)]
 pub enum NewObject<'a> {
     /// A symbolic link.

@@ -260,7 +260,7 @@ impl Walk<'_> {
                     here = self.splice(here, &mut pending, target.to_bytes())?;
                 }
                 _ if last => return Ok(here.spot(Some(part))),
-                FileType::Directory => here.enter(object, self.boundary.is_some()),
+                FileType::Directory => here.enter(object, self.may_climb()),
                 _ => return Err(Errno::NOTDIR),
             }
         }
@@ -290,6 +290,11 @@ impl Walk<'_> {
             return Err(Errno::LOOP);
         }
         Ok(Descent::at(openat(CWD, c"/", HOLD, Mode::empty())?))
+    }
+
+    /// Only a link's target can hold a `..`, and only at a boundary may the parent not be looked up again.
+    fn may_climb(&self) -> bool {
+        self.boundary.is_some() && !matches!(self.rule, LinkRule::Refuse)
     }
 
     fn climb(&self, here: &mut Descent) -> Result<(), Errno> {

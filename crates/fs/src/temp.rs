@@ -2,26 +2,33 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use rustix::fs::{AtFlags, unlinkat};
 use rustix::io::Errno;
 
 use crate::error::{Context, Error, Op, Result};
-use crate::{Dir, Holes, Name, Place, RelPath, RelPathBuf, SourceFile};
+use crate::{Dir, Holes, Name, NewObject, Place, RelPath, RelPathBuf, SourceFile};
 
 /// The temporary files of a process that are not yet in place.
 ///
 /// Each [`TempFile`] removes itself when it is dropped. What a drop cannot reach, because the process is about to exit
 /// on a signal, [`TempFiles::remove_all`] removes. Clones share the list.
 #[derive(Clone, Debug, Default)]
-pub struct TempFiles(Arc<Mutex<Pending>>);
+pub struct TempFiles(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// Read-locked while something is created, so that nothing can be made behind the back of `remove_all`, and
+    /// threads do not wait for each other's disk.
+    closed: RwLock<bool>,
+    pending: Mutex<Pending>,
+}
 
 #[derive(Debug, Default)]
 struct Pending {
     files: HashMap<u64, (Dir, Vec<u8>)>,
     next: u64,
-    closed: bool,
 }
 
 impl TempFiles {
@@ -54,11 +61,35 @@ impl TempFiles {
         self.create_named(directory, RelPath::ROOT, path, false, mode)
     }
 
+    /// Puts what `object` describes in the place of what is there, so that the name is never missing: made under a
+    /// temporary name and renamed over (behaviour.md 11.2). A directory there makes it fail.
+    pub fn replace(&self, destination: &Place<'_>, object: &NewObject<'_>) -> Result<()> {
+        let _open = self.stay_open(destination.path())?;
+        let process = rustix::process::getpid().as_raw_nonzero().get();
+        let first = if process > 999_999 { 0 } else { process };
+        for number in first..=first + 100 {
+            let name = temporary_name(destination.leaf(), true, number.to_string().as_bytes());
+            let path = beside(destination.path(), &name);
+            let temporary = destination.sibling(path.as_path());
+            match temporary.create(object) {
+                Ok(()) => {}
+                Err(error) if error.errno() == Some(Errno::EXIST) => continue,
+                Err(error) => return Err(error),
+            }
+            let result = temporary.rename_to(destination);
+            // Renaming one link of a file onto another link of it does nothing and leaves both names.
+            if result.is_err() || matches!(object, NewObject::HardLink { .. }) {
+                let _ = temporary.unlink();
+            }
+            return result;
+        }
+        Err(Error::new(Op::MakeTemporary, destination.bytes(), Errno::EXIST))
+    }
+
     /// Removes every temporary file and refuses to make new ones: the last act before exit.
     pub fn remove_all(&self) {
-        let mut pending = self.lock();
-        pending.closed = true;
-        for (_, (directory, name)) in pending.files.drain() {
+        *self.0.closed.write().unwrap_or_else(PoisonError::into_inner) = true;
+        for (_, (directory, name)) in self.pending().files.drain() {
             let _ = unlinkat(&directory, name.as_slice(), AtFlags::empty());
         }
     }
@@ -72,17 +103,14 @@ impl TempFiles {
         mode: u32,
     ) -> Result<TempFile> {
         let mode = (mode | 0o200) & 0o700;
-        // Held over the creation, so that none can be made behind the back of `remove_all`.
-        let mut pending = self.lock();
-        if pending.closed {
-            return Err(Error::ShuttingDown { path: destination.as_bytes().into() });
-        }
+        let _open = self.stay_open(destination)?;
         for _ in 0..ATTEMPTS {
             let name = temporary_name(destination.leaf(), dot, &random_suffix()?);
             let path = beside(near, &name);
             let place = directory.place(path.as_path());
             match place.create_file(mode) {
                 Ok(file) => {
+                    let mut pending = self.pending();
                     let ticket = pending.next;
                     pending.next += 1;
                     pending.files.insert(ticket, (directory.clone(), name));
@@ -99,8 +127,17 @@ impl TempFiles {
         Err(Error::new(Op::MakeTemporary, destination.as_bytes(), Errno::EXIST))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Pending> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// As long as the guard lives, [`TempFiles::remove_all`] waits.
+    fn stay_open(&self, destination: RelPath<'_>) -> Result<RwLockReadGuard<'_, bool>> {
+        let closed = self.0.closed.read().unwrap_or_else(PoisonError::into_inner);
+        if *closed {
+            return Err(Error::ShuttingDown { path: destination.as_bytes().into() });
+        }
+        Ok(closed)
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.0.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -141,7 +178,7 @@ impl TempFile {
     /// Leaves the file where it is, under its temporary name.
     pub fn keep(&mut self) {
         if let Some((files, ticket)) = self.registry.take() {
-            files.lock().files.remove(&ticket);
+            files.pending().files.remove(&ticket);
         }
     }
 
@@ -159,7 +196,7 @@ impl TempFile {
 impl Drop for TempFile {
     fn drop(&mut self) {
         if let Some((files, ticket)) = self.registry.take() {
-            let entry = files.lock().files.remove(&ticket);
+            let entry = files.pending().files.remove(&ticket);
             // Already gone if `remove_all` was quicker.
             if let Some((directory, name)) = entry {
                 let _ = unlinkat(&directory, name.as_slice(), AtFlags::empty());

@@ -57,10 +57,47 @@ impl Root {
     /// Removes whatever is at `path`, a directory with all it holds. Links are removed, never followed; nothing on
     /// another file system than the top of the tree is touched. Read-only directories of our own are made writable.
     pub fn remove_tree(&self, path: RelPath<'_>) -> Result<()> {
-        self.forget(path);
         let place = self.place(path)?;
         let stat = place.stat()?;
-        if stat.is_dir() { remove_tree(&place, stat.dev) } else { place.unlink() }
+        if !stat.is_dir() {
+            return place.unlink();
+        }
+        drop(place);
+        self.empty(path, stat.dev)?;
+        self.remove_directory(path)
+    }
+
+    /// Depth-first. Between two steps no descriptor is held but those the root keeps, however deep the tree is.
+    fn empty(&self, path: RelPath<'_>, device: u64) -> Result<()> {
+        let names = names_to_remove(&self.place(path)?, device)?;
+        for (child, kind) in names {
+            let child = child.as_path();
+            let is_directory = match kind {
+                Kind::Unknown => self.place(child)?.stat()?.is_dir(),
+                kind => kind == Kind::Directory,
+            };
+            if is_directory {
+                self.empty(child, device)?;
+                self.forget(child);
+                self.remove_doomed(child, true)?;
+            } else {
+                self.remove_doomed(child, false)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes `path` and, if its parent, which is ours and doomed too, does not allow that, makes it.
+    fn remove_doomed(&self, path: RelPath<'_>, directory: bool) -> Result<()> {
+        let place = self.place(path)?;
+        let remove = || if directory { remove_directory(&place) } else { place.unlink() };
+        match remove() {
+            Err(error) if error.errno() == Some(Errno::ACCESS) => {
+                lend_access(&self.place(path.parent())?)?;
+                remove()
+            }
+            result => result,
+        }
     }
 }
 
@@ -69,9 +106,7 @@ fn remove_directory(place: &Place<'_>) -> Result<()> {
         .context(Op::RemoveDirectory, place.bytes())
 }
 
-/// Depth-first. One descriptor a level is held: what a path of 4095 bytes can name stays below the usual limit only
-/// for sane trees, and a deeper one fails with `EMFILE` rather than doing harm.
-fn remove_tree(place: &Place<'_>, device: u64) -> Result<()> {
+fn names_to_remove(place: &Place<'_>, device: u64) -> Result<Vec<(RelPathBuf, Kind)>> {
     let directory = match place.open_directory() {
         Err(error) if error.errno() == Some(Errno::ACCESS) => {
             lend_access(place)?;
@@ -83,26 +118,8 @@ fn remove_tree(place: &Place<'_>, device: u64) -> Result<()> {
         return Err(Error::new(Op::RemoveDirectory, place.bytes(), Errno::XDEV));
     }
     let mut names = Vec::new();
-    directory.read_names(place.path(), |name, kind| {
-        names.push((place.path().join(name), kind));
-    })?;
-    for (path, kind) in names {
-        let child = directory.place(path.as_path());
-        if kind != Kind::Directory && kind != Kind::Unknown {
-            match child.unlink() {
-                Err(error) if error.errno() == Some(Errno::ACCESS) => {
-                    lend_access(place)?;
-                    child.unlink()?;
-                }
-                result => result?,
-            }
-        } else if child.stat()?.is_dir() {
-            remove_tree(&child, device)?;
-        } else {
-            child.unlink()?;
-        }
-    }
-    remove_directory(place)
+    directory.read_names(place.path(), |name, kind| names.push((place.path().join(name), kind)))?;
+    Ok(names)
 }
 
 /// Gives the owner every right to the directory.

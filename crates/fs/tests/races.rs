@@ -93,6 +93,7 @@ fn files_are_written_only_beneath_the_root() {
 
 #[test]
 fn objects_are_made_changed_and_removed_only_beneath_the_root() {
+    let temporaries = TempFiles::new();
     let scene = Scene::new();
     scene.directory("dir");
     let before = fs::metadata(scene.outside("secret")).unwrap();
@@ -101,7 +102,7 @@ fn objects_are_made_changed_and_removed_only_beneath_the_root() {
             let Ok(place) = root.place(path("dir/secret")) else { return false };
             let link = NewObject::Symlink { target: b"nowhere" };
             match round % 4 {
-                0 => place.replace(&link).unwrap(),
+                0 => temporaries.replace(&place, &link).unwrap(),
                 1 => drop(place.create_file(0o777)),
                 2 => {
                     let attributes = Attributes {

@@ -62,7 +62,7 @@ fn names_of_every_length_get_a_temporary_name() {
         let mut temporary = TempFiles::new().create(&place, 0o600).unwrap();
         assert!(temporary.path().as_bytes().len() <= 254);
         temporary.rename_to(&place).unwrap();
-        place.replace(&NewObject::Symlink { target: b"x" }).unwrap();
+        TempFiles::new().replace(&place, &NewObject::Symlink { target: b"x" }).unwrap();
         assert_eq!(scene.names(""), std::slice::from_ref(&name));
         place.unlink().unwrap();
     }
@@ -107,18 +107,18 @@ fn replacing_leaves_neither_a_gap_nor_a_leftover() {
     scene.file("other", "other");
     let root = scene.root();
     let place = root.place(path("old")).unwrap();
-    place.replace(&NewObject::Symlink { target: b"target" }).unwrap();
+    TempFiles::new().replace(&place, &NewObject::Symlink { target: b"target" }).unwrap();
     assert_eq!(place.read_link().unwrap(), b"target");
     let other = root.place(path("other")).unwrap();
-    place.replace(&NewObject::HardLink { to: &other }).unwrap();
+    TempFiles::new().replace(&place, &NewObject::HardLink { to: &other }).unwrap();
     assert!(place.stat().unwrap().is_same_inode(&other.stat().unwrap()));
     // The same once more: a rename between two names of one file does nothing, and must leave nothing.
-    place.replace(&NewObject::HardLink { to: &other }).unwrap();
+    TempFiles::new().replace(&place, &NewObject::HardLink { to: &other }).unwrap();
     assert_eq!(scene.names(""), ["old", "other"]);
     assert_eq!(other.stat().unwrap().links, 2);
     scene.directory("dir");
     let directory = root.place(path("dir")).unwrap();
-    assert!(directory.replace(&NewObject::Symlink { target: b"x" }).is_err());
+    assert!(TempFiles::new().replace(&directory, &NewObject::Symlink { target: b"x" }).is_err());
     assert_eq!(scene.names(""), ["dir", "old", "other"]);
 }
 
@@ -129,7 +129,9 @@ fn a_temporary_name_taken_by_somebody_else_is_passed_over() {
     let process = std::process::id();
     let process = if process > 999_999 { 0 } else { process };
     scene.file(&format!(".f.{process}"), "theirs");
-    root.place(path("f")).unwrap().replace(&NewObject::Symlink { target: b"x" }).unwrap();
+    TempFiles::new()
+        .replace(&root.place(path("f")).unwrap(), &NewObject::Symlink { target: b"x" })
+        .unwrap();
     assert_eq!(scene.names(""), [format!(".f.{process}"), "f".to_owned()]);
 }
 
