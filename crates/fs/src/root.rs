@@ -291,8 +291,9 @@ struct Held {
 }
 
 impl Held {
-    /// Two roots full of held directories fit well into the usual limit of 1024 descriptors.
-    const MOST: usize = 96;
+    /// Work goes down a tree in order, so few are needed at a time; and a job with twenty basis directories, each a
+    /// root of its own, must fit into the usual limit of 1024 descriptors.
+    const MOST: usize = 32;
 
     fn find(&mut self, path: &[u8]) -> Option<Dir> {
         self.clock += 1;

@@ -10,7 +10,7 @@ use syncline_fs::Obstruction;
 
 #[test]
 fn a_tree_deeper_than_there_are_descriptors_is_made_and_removed() {
-    let limit = Rlimit { current: Some(160), ..getrlimit(Resource::Nofile) };
+    let limit = Rlimit { current: Some(256), ..getrlimit(Resource::Nofile) };
     setrlimit(Resource::Nofile, limit).unwrap();
     let scene = Scene::new();
     let deep = vec!["d"; 400].join("/");
