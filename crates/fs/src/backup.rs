@@ -15,6 +15,21 @@ pub enum BackupFor {
     Deleting,
 }
 
+/// Which attributes a copy of an object takes over besides its mode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Preserve {
+    /// Owner, where this process may give files away.
+    pub owner: bool,
+    /// Group, likewise.
+    pub group: bool,
+    /// Times of change and access.
+    pub times: bool,
+    /// Extended attributes, those that this process may set.
+    pub xattrs: bool,
+    /// Access list.
+    pub acls: bool,
+}
+
 /// How a backup came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackedUp {
@@ -28,12 +43,13 @@ pub enum BackedUp {
 
 impl Root {
     /// Keeps `object`, which is no directory, under `path` beneath this root, in the place of what is there already.
-    /// The directory of `path` must exist.
+    /// The directory of `path` must exist. `preserve` matters only if it has to be copied.
     pub fn back_up(
         &self,
         object: &Place<'_>,
         path: RelPath<'_>,
         reason: BackupFor,
+        preserve: Preserve,
         files: &TempFiles,
     ) -> Result<BackedUp> {
         let backup = self.place(path)?;
@@ -56,7 +72,7 @@ impl Root {
                 Err(_) => {}
             },
         }
-        copy_object(object, &stat, &backup, files)?;
+        copy_object(object, &stat, &backup, preserve, files)?;
         Ok(BackedUp::Copied)
     }
 }
@@ -72,12 +88,13 @@ fn link(object: &Place<'_>, backup: &Place<'_>) -> Result<()> {
     }
 }
 
-/// Makes `target` a copy of the non-directory `object`: data, owner, mode, times, extended attributes and ACL, as far
-/// as this process may. What is at `target` is replaced in one step.
+/// Makes `target` a copy of the non-directory `object`, whose record is `stat`, with its mode and what `preserve` asks
+/// for (a backup before writing in place, behaviour.md 13.4). What is at `target` is replaced in one step.
 pub fn copy_object(
     object: &Place<'_>,
     stat: &Stat,
     target: &Place<'_>,
+    preserve: Preserve,
     files: &TempFiles,
 ) -> Result<()> {
     match stat.kind() {
@@ -85,7 +102,8 @@ pub fn copy_object(
             let source = OpenSource::default().open(object)?;
             let mut copy = files.create(target, stat.mode)?;
             Copier::default().copy(&source, copy.file(), copy.path(), &mut |_| {})?;
-            copy_attributes(Object::open(source.file(), object.path()), stat, Object::from(&copy))?;
+            let open = Object::open(source.file(), object.path());
+            copy_attributes(open, stat, Object::from(&copy), preserve)?;
             return copy.rename_to(target);
         }
         Kind::Symlink => {
@@ -97,27 +115,36 @@ pub fn copy_object(
         }
         kind => return Err(Error::NotRegular { path: object.bytes().into(), kind }),
     }
-    copy_attributes(Object::from(object), stat, Object::from(target))
+    copy_attributes(Object::from(object), stat, Object::from(target), preserve)
 }
 
-fn copy_attributes(from: Object<'_>, stat: &Stat, to: Object<'_>) -> Result<()> {
+fn copy_attributes(
+    from: Object<'_>,
+    stat: &Stat,
+    to: Object<'_>,
+    preserve: Preserve,
+) -> Result<()> {
     let new = to.stat()?;
     let set = |uid, gid| {
         Attributes { uid, gid, ..Attributes::default() }.apply(to, &new, &mut |_| {}).map(drop)
     };
+    let uid = preserve.owner.then_some(stat.uid);
+    let gid = preserve.group.then_some(stat.gid);
     // Not everybody may give files away; the rest is worth having all the same.
-    if set(Some(stat.uid), Some(stat.gid)).is_err() {
-        let _ = set(None, Some(stat.gid));
+    if set(uid, gid).is_err() {
+        let _ = set(None, gid);
     }
-    // ACLs follow, as such. Some name spaces are for root only, some file systems have none.
-    for (name, value) in from.xattrs(|name| !name.starts_with(b"system."))? {
-        let _ = to.set_xattr(&name, &value);
+    if preserve.xattrs {
+        // ACLs follow, as such. Some name spaces are for root only, some file systems have none.
+        for (name, value) in from.xattrs(|name| !name.starts_with(b"system."))? {
+            let _ = to.set_xattr(&name, &value);
+        }
     }
     let is_link = stat.kind() == Kind::Symlink;
-    let acl = if is_link { None } else { from.acl(AclKind::Access)? };
+    let acl = if preserve.acls && !is_link { from.acl(AclKind::Access)? } else { None };
     let rest = Attributes {
-        mtime: Some(stat.mtime),
-        atime: Some(stat.atime),
+        mtime: preserve.times.then_some(stat.mtime),
+        atime: preserve.times.then_some(stat.atime),
         access_acl: acl.as_ref(),
         mode: (!is_link).then_some(stat.mode),
         ..Attributes::default()

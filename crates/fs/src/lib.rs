@@ -49,7 +49,7 @@ pub use rustix::io::Errno;
 
 pub use acl::{Acl, AclKind};
 pub use attributes::{Attributes, WantedXattrs, Xattrs};
-pub use backup::{BackedUp, BackupFor, copy_object};
+pub use backup::{BackedUp, BackupFor, Preserve, copy_object};
 pub use error::{Error, Op, Result};
 pub use fake::FakeStat;
 pub use links::{MUNGE_PREFIX, confined_target, is_unsafe_target, munged, unmunged};

@@ -80,7 +80,15 @@ pub fn confined_target(target: &[u8], name: crate::RelPath<'_>) -> Vec<u8> {
             }
         }
     }
-    if parts.is_empty() { b".".to_vec() } else { parts.join(&b'/') }
+    if parts.is_empty() {
+        return b".".to_vec();
+    }
+    let mut confined = parts.join(&b'/');
+    // Whoever wrote that a directory is meant is still right.
+    if target.ends_with(b"/") || target.ends_with(b"/.") {
+        confined.push(b'/');
+    }
+    confined
 }
 
 #[cfg(test)]
@@ -136,6 +144,21 @@ mod tests {
             ("d/l", "../x", "../x"),
             ("d/l", "../../x", "../x"),
             ("l", "plain", "plain"),
+            // What the stock daemon makes of these, seen.
+            ("l", "a/../b", "b"),
+            ("l", "./x", "x"),
+            ("l", "x/", "x/"),
+            ("l", "a//b", "a/b"),
+            ("l", "..", "."),
+            ("l", "/", "."),
+            ("l", "//x//y/", "x/y/"),
+            ("l", "a/.", "a/"),
+            ("l", "../a/../../c", "c"),
+            ("d/l", "..", ".."),
+            ("d/l", "/../x", "../x"),
+            ("d/l", "../a/../../c", "../c"),
+            ("d/e/l", "a/../../b", "../b"),
+            ("d/e/l", "../a/../../c", "../../c"),
         ] {
             let name = RelPath::new(name.as_bytes()).unwrap();
             let found = confined_target(target.as_bytes(), name);

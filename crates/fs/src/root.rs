@@ -142,8 +142,8 @@ impl Root {
         Ok(Place::new(self.directory(path.parent())?, path))
     }
 
-    /// Forgets held directories at and below `path`: call it after a directory was renamed or removed by other means
-    /// than [`Root::remove_directory`] and [`Root::remove_tree`].
+    /// Forgets held directories at and below `path`: call it after a directory, or a link that was followed, was
+    /// renamed, replaced or removed by other means than [`Root::remove_directory`] and [`Root::remove_tree`].
     pub fn forget(&self, path: RelPath<'_>) {
         self.held().forget(path);
     }

@@ -426,3 +426,23 @@ fn names_that_are_no_text_work_like_others() {
         assert_eq!(found, [b"\x01\x80-\\".to_vec()]);
     }
 }
+
+#[test]
+fn the_whole_system_is_a_root_like_any_other() {
+    let scene = Scene::new();
+    scene.file("d/f", "x");
+    let below_slash = RelPathBuf::sanitize(support::raw(&scene.inside("d/f"))).unwrap();
+    for resolver in RESOLVERS {
+        for links in [Links::Refuse, Links::Beneath] {
+            let root = Root::open("/".as_ref(), Trust::Owners).unwrap();
+            let root = root.with_resolver(resolver).with_links(links);
+            let place = root.place(below_slash.as_path());
+            // Where the temporary directory lies behind a link, refusing is right.
+            if links == Links::Beneath
+                || fs::canonicalize(scene.inside("d")).unwrap() == scene.inside("d")
+            {
+                assert_eq!(place.unwrap().stat().unwrap().size, 1);
+            }
+        }
+    }
+}

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use support::{Mount, Scene, is_root, names, path, skipped};
 use syncline_fs::{
     Acl, AclKind, Attributes, BackedUp, BackupFor, Device, Errno, FakeStat, Kind, Links, NewObject,
-    Object, Place, RelPath, Root, Scanner, TempFiles, Time, Trust, WantedXattrs, Xattrs,
+    Object, Place, Preserve, RelPath, Root, Scanner, TempFiles, Time, Trust, WantedXattrs, Xattrs,
+    copy_object,
 };
 
 fn apply(attributes: &Attributes<'_>, place: &Place<'_>) -> bool {
@@ -335,7 +336,9 @@ fn a_backup_keeps_the_inode_and_the_name_until_its_place_is_taken() {
     let place = root.place(path("f")).unwrap();
     let inode = place.stat().unwrap().ino;
     let files = TempFiles::new();
-    let how = root.back_up(&place, path("f~"), BackupFor::Replacing, &files).unwrap();
+    let how = root
+        .back_up(&place, path("f~"), BackupFor::Replacing, Preserve::default(), &files)
+        .unwrap();
     assert_eq!(how, BackedUp::Linked);
     assert_eq!(root.place(path("f~")).unwrap().stat().unwrap().ino, inode);
     assert!(place.stat().is_ok(), "never missing");
@@ -356,7 +359,9 @@ fn a_backup_of_what_is_deleted_is_a_rename_over_whatever_is_there() {
     let files = TempFiles::new();
     for name in ["f", "link"] {
         let place = root.place(path(name)).unwrap();
-        let how = backups.back_up(&place, path(name), BackupFor::Deleting, &files).unwrap();
+        let how = backups
+            .back_up(&place, path(name), BackupFor::Deleting, Preserve::default(), &files)
+            .unwrap();
         assert_eq!(how, BackedUp::Renamed);
     }
     assert_eq!(scene.names(""), ["bak"]);
@@ -378,6 +383,7 @@ fn a_backup_on_another_disk_is_a_copy_with_attributes() {
     root.place(path("fifo")).unwrap().create(&fifo).unwrap();
     let backups = Root::open(mount.path(), Trust::Owners).unwrap();
     let mtime = Some(Time { seconds: 1_000_000_000, nanos: 42 });
+    let preserve = Preserve { owner: true, group: true, times: true, xattrs: true, acls: true };
     let files = TempFiles::new();
     for (name, reason) in
         [("f", BackupFor::Replacing), ("link", BackupFor::Replacing), ("fifo", BackupFor::Deleting)]
@@ -389,7 +395,7 @@ fn a_backup_on_another_disk_is_a_copy_with_attributes() {
         }
         // What lies in the place of the backup does not matter.
         fs::create_dir_all(mount.path().join(name).join("in/the/way")).unwrap();
-        let how = backups.back_up(&place, path(name), reason, &files).unwrap();
+        let how = backups.back_up(&place, path(name), reason, preserve, &files).unwrap();
         assert_eq!(how, BackedUp::Copied);
         let (old, new) =
             (place.stat().unwrap(), backups.place(path(name)).unwrap().stat().unwrap());
@@ -417,4 +423,45 @@ fn a_partial_directory_is_made_in_the_place_of_anything() {
     }
     assert_eq!(scene.names("there"), ["kept"]);
     assert_eq!(names(&scene.outside("")), ["secret"]);
+}
+
+#[test]
+fn our_own_read_only_file_takes_attributes_and_data_and_stays_read_only() {
+    let scene = Scene::new();
+    scene.file("f", "old");
+    let root = scene.root();
+    let place = root.place(path("f")).unwrap();
+    Object::from(&place).set_mode(0o444).unwrap();
+    let file = place.open_in_place(0o600, false).unwrap();
+    assert_eq!(place.stat().unwrap().permissions(), 0o444, "restored before any data arrives");
+    std::os::unix::fs::FileExt::write_all_at(&file, b"new", 0).unwrap();
+    assert_eq!(fs::read(scene.inside("f")).unwrap(), b"new");
+    if Object::from(&place).set_xattr(b"user.x", b"1").is_ok() {
+        Object::from(&place).remove_xattr(b"user.x").unwrap();
+        assert_eq!(place.stat().unwrap().permissions(), 0o444);
+    } else {
+        skipped("attributes of our_own_read_only_file", "the file system stores none");
+    }
+}
+
+#[test]
+fn a_copy_takes_over_what_is_asked_for_and_the_mode() {
+    let scene = Scene::new();
+    scene.file("f", "data");
+    let root = scene.root();
+    let place = root.place(path("f")).unwrap();
+    let mtime = Some(Time { seconds: 7, nanos: 8 });
+    apply(&Attributes { mtime, mode: Some(0o751), ..Attributes::default() }, &place);
+    let stat = place.stat().unwrap();
+    let files = TempFiles::new();
+    let copy = root.place(path("copy")).unwrap();
+    for times in [false, true] {
+        let preserve = Preserve { times, ..Preserve::default() };
+        copy_object(&place, &stat, &copy, preserve, &files).unwrap();
+        let found = copy.stat().unwrap();
+        assert_eq!((found.permissions(), found.mtime == stat.mtime), (0o751, times));
+        assert_ne!(found.ino, stat.ino);
+        assert_eq!(fs::read(scene.inside("copy")).unwrap(), b"data");
+    }
+    assert_eq!(scene.names(""), ["copy", "f"]);
 }

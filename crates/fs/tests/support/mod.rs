@@ -92,7 +92,8 @@ pub fn is_root() -> bool {
 /// Says loudly that a test did not run.
 pub fn skipped(test: &str, reason: &str) {
     // Not with the macro: what that prints is shown for failed tests only.
-    writeln!(std::io::stderr(), "SKIPPED {test}: {reason}").unwrap();
+    let line = format!("SKIPPED {test}: {reason}\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
 /// A file system of its own, unmounted when dropped.
