@@ -5,7 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readlinkat,
+    AtFlags, CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, fstat, fstatfs, openat,
+    openat2, readlinkat,
 };
 use rustix::io::Errno;
 
@@ -87,8 +88,7 @@ pub(crate) fn open_beneath(
     let walk =
         Walk { boundary: Some(anchor), rule, expand_last: !flags.contains(OFlags::NOFOLLOW) };
     let spot = walk.run(anchor, path)?;
-    // A link that appears in the last place after all must not be followed.
-    openat(&spot.directory, spot.leaf(), flags | OFlags::NOFOLLOW, Mode::empty())
+    spot.open(flags, Mode::empty())
 }
 
 /// Set once `openat2` has proved to be missing or forbidden.
@@ -151,7 +151,7 @@ pub(crate) fn open_operator_directory(
     below: bool,
 ) -> Result<OwnedFd, Errno> {
     let spot = find_operator_path(start, path, trust, below)?;
-    let directory = openat(&spot.directory, spot.leaf(), HOLD, Mode::empty())?;
+    let directory = spot.open(OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
     trust.admits(&directory)?;
     Ok(directory)
 }
@@ -193,11 +193,19 @@ pub(crate) struct Spot {
     pub(crate) directory: OwnedFd,
     /// None when the path means the directory itself (`.`, `..`, `/`, a trailing slash).
     pub(crate) name: Option<Vec<u8>>,
+    /// The last component is a link in `/proc`, which only the kernel can follow: `/dev/stdin`, `<(command)`.
+    by_kernel: bool,
 }
 
 impl Spot {
     pub(crate) fn leaf(&self) -> &[u8] {
         self.name.as_deref().unwrap_or(b".")
+    }
+
+    /// Opens what is there, or creates it; a link that was no link when we looked is refused.
+    pub(crate) fn open(&self, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+        let follow = if self.by_kernel { OFlags::empty() } else { OFlags::NOFOLLOW };
+        openat(&self.directory, self.leaf(), flags | follow | OFlags::CLOEXEC, mode)
     }
 }
 
@@ -251,6 +259,16 @@ impl Walk<'_> {
                     };
                     if !allowed || expansions > MAX_EXPANSIONS {
                         return Err(Errno::LOOP);
+                    }
+                    // What such a link says is no path.
+                    if self.boundary.is_none() && fstatfs(&object)?.f_type == PROC_SUPER_MAGIC {
+                        if last {
+                            return Ok(Spot { by_kernel: true, ..here.spot(Some(part)) });
+                        }
+                        let enter = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                        let target = openat(here.fd(), part.as_slice(), enter, Mode::empty())?;
+                        here = Descent::at(target);
+                        continue;
                     }
                     // Read from the inode just checked, not through its name again.
                     let target = readlinkat(&object, c"", Vec::new())?;
@@ -330,7 +348,7 @@ impl Descent {
     }
 
     fn spot(self, name: Option<Vec<u8>>) -> Spot {
-        Spot { directory: self.current, name }
+        Spot { directory: self.current, name, by_kernel: false }
     }
 }
 

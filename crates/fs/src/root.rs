@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use crate::error::{Context, Error, Op, Result};
 use crate::resolve::{self, Links, Resolver, SELF, Trust, open_beneath};
-use crate::{Place, RelPath, Stat};
+use crate::{Kind, Place, RelPath, Stat};
 
 /// A directory held open, under which all work is done: the top of a transfer, a module, a backup directory.
 ///
@@ -237,7 +237,7 @@ impl AsFd for Dir {
 /// Opens a file the operator named (list, rule, secret, batch file) for reading: a regular file, fifo or terminal as it
 /// comes, reached by trusted links only.
 pub fn open_operator_file(path: &Path, trust: Trust<'_>) -> Result<File> {
-    open_trusted(CWD, path.as_os_str().as_bytes(), trust, false)
+    open_trusted(CWD, path.as_os_str().as_bytes(), trust, false, OFlags::empty())
 }
 
 /// Opens a file the operator named (log, batch) for writing, appending if `append`, else emptied; created with `mode`
@@ -253,32 +253,46 @@ pub fn create_operator_file(
     let open = || {
         let spot = resolve::find_operator_path(CWD, bytes, trust, false)?;
         trust.admits(&spot.directory)?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | how;
-        openat(&spot.directory, spot.leaf(), flags, Mode::from_raw_mode(mode))
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOCTTY | how;
+        spot.open(flags, Mode::from_raw_mode(mode))
     };
     open().map(File::from).context(Op::Open, bytes)
 }
 
 impl Root {
     /// Opens a rule file found in the tree (a per-directory merge file): trusted links are followed, wherever they
-    /// lead.
+    /// lead. It must be a regular file; opening never blocks.
     pub fn open_rule_file(&self, path: RelPath<'_>, trust: Trust<'_>) -> Result<File> {
-        open_trusted(self.top.as_fd(), path.as_bytes(), trust, false)
+        self.open_regular(path, trust, false)
     }
 
     /// Opens a file that a *peer* named as an option or in a rule: trusted links are followed as long as they stay
-    /// beneath this root.
+    /// beneath this root. It must be a regular file; opening never blocks.
     pub fn open_peer_file(&self, path: RelPath<'_>, trust: Trust<'_>) -> Result<File> {
-        open_trusted(self.top.as_fd(), path.as_bytes(), trust, true)
+        self.open_regular(path, trust, true)
+    }
+
+    fn open_regular(&self, path: RelPath<'_>, trust: Trust<'_>, below: bool) -> Result<File> {
+        let (top, bytes) = (self.top.as_fd(), path.as_bytes());
+        let file = open_trusted(top, bytes, trust, below, OFlags::NONBLOCK)?;
+        match fstat(&file).map(Stat::from).context(Op::Stat, bytes)?.kind() {
+            Kind::File => Ok(file),
+            kind => Err(Error::NotRegular { path: bytes.into(), kind }),
+        }
     }
 }
 
-fn open_trusted(start: BorrowedFd<'_>, path: &[u8], trust: Trust<'_>, below: bool) -> Result<File> {
+fn open_trusted(
+    start: BorrowedFd<'_>,
+    path: &[u8],
+    trust: Trust<'_>,
+    below: bool,
+    how: OFlags,
+) -> Result<File> {
     let open = || {
         let spot = resolve::find_operator_path(start, path, trust, below)?;
         trust.admits(&spot.directory)?;
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
-        openat(&spot.directory, spot.leaf(), flags, Mode::empty())
+        spot.open(OFlags::RDONLY | OFlags::NOCTTY | how, Mode::empty())
     };
     open().map(File::from).context(Op::Open, path)
 }

@@ -446,3 +446,49 @@ fn the_whole_system_is_a_root_like_any_other() {
         }
     }
 }
+
+#[test]
+fn what_a_shell_substitutes_is_opened_like_a_file() {
+    use std::io::{Read, Write};
+    use std::os::fd::AsRawFd;
+    let (mut reader, mut writer) = std::io::pipe().unwrap();
+    writer.write_all(b"list").unwrap();
+    drop(writer);
+    let name = format!("/dev/fd/{}", reader.as_raw_fd());
+    if !std::path::Path::new("/dev/fd").exists() {
+        skipped("what_a_shell_substitutes_is_opened_like_a_file", "no /dev/fd");
+        return;
+    }
+    let mut text = String::new();
+    let mut file = open_operator_file(name.as_ref(), Trust::Owners).unwrap();
+    file.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "list");
+    assert_eq!(reader.read(&mut [0; 1]).unwrap(), 0);
+
+    let scene = Scene::new();
+    scene.file("d/f", "x");
+    let held = fs::File::open(scene.inside("d")).unwrap();
+    let name = format!("/proc/self/fd/{}", held.as_raw_fd());
+    let root = Root::open(name.as_ref(), Trust::Owners).unwrap();
+    assert_eq!(root.place(path("f")).unwrap().stat().unwrap().size, 1);
+    assert!(open_operator_file(format!("{name}/f").as_ref(), Trust::Owners).is_ok());
+    // No way around the confinement, though.
+    let area = Root::open(&scene.outside(""), Trust::Owners).unwrap();
+    let within = Trust::OwnersWithin(&area);
+    assert_eq!(errno(Root::open(name.as_ref(), within)), Some(Errno::LOOP));
+    assert_eq!(errno(open_operator_file(name.as_ref(), within)), Some(Errno::LOOP));
+}
+
+#[test]
+fn a_rule_file_that_is_none_does_not_hold_up_the_scan() {
+    let scene = Scene::new();
+    let root = scene.root();
+    let fifo = NewObject::Node { kind: Kind::Fifo, mode: 0o600, device: Device::default() };
+    root.place(path("rules")).unwrap().create(&fifo).unwrap();
+    for opened in [
+        root.open_rule_file(path("rules"), Trust::Owners),
+        root.open_peer_file(path("rules"), Trust::Owners),
+    ] {
+        assert!(matches!(opened, Err(Error::NotRegular { kind: Kind::Fifo, .. })), "{opened:?}");
+    }
+}
