@@ -1,4 +1,14 @@
-//! Safe wrappers over the Linux system calls that Syncline needs and `rustix` does not offer.
+//! Safe wrappers over the Linux calls that Syncline needs and `rustix` does not offer.
 //!
 //! Every `unsafe` block of the workspace outside the measured SIMD island of `syncline-delta` lives here, one module for each
 //! family of calls, each block with the reason why it is sound.
+//!
+//! ```
+//! let root = syncline_sys::accounts::user_by_id(0)?;
+//! assert_eq!(root.map(|user| user.id), Some(0));
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+pub mod accounts;
+pub mod descriptor;
+pub mod nofollow;

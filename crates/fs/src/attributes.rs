@@ -1,0 +1,159 @@
+use std::collections::BTreeMap;
+
+use crate::error::{Error, Result};
+use crate::{Acl, AclKind, FakeStat, Object, Stat, Time};
+
+/// Extended attributes by name, `user.` and the like included.
+pub type Xattrs = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// The attributes an object shall have. What is `None` is left as it is.
+///
+/// ```
+/// use syncline_fs::{Attributes, Object, RelPath, Root, Trust, Time};
+///
+/// # let directory = tempfile::tempdir()?;
+/// # std::fs::write(directory.path().join("file"), "")?;
+/// let root = Root::open(directory.path(), Trust::Owners)?;
+/// let place = root.place(RelPath::new(b"file")?)?;
+/// let wanted = Attributes {
+///     mode: Some(0o640),
+///     mtime: Some(Time { seconds: 1_000_000_000, nanos: 5 }),
+///     ..Attributes::default()
+/// };
+/// wanted.apply(Object::from(&place), &place.stat()?, &mut |error| eprintln!("{error}"))?;
+/// assert_eq!(place.stat()?.permissions(), 0o640);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Attributes<'a> {
+    /// Owner.
+    pub uid: Option<u32>,
+    /// Group.
+    pub gid: Option<u32>,
+    /// What --fake-super stores; `Some(None)` removes what is stored.
+    pub fake: Option<Option<&'a FakeStat>>,
+    /// Extended attributes to set.
+    pub xattrs: Option<WantedXattrs<'a>>,
+    /// Time of the last change.
+    pub mtime: Option<Time>,
+    /// Time of the last access.
+    pub atime: Option<Time>,
+    /// Access list in full; the special bits come from `mode`.
+    pub access_acl: Option<&'a Acl>,
+    /// Default list of a directory; `Some(None)` removes what is there.
+    pub default_acl: Option<Option<&'a Acl>>,
+    /// The twelve permission bits. Not for symbolic links.
+    pub mode: Option<u32>,
+}
+
+/// Extended attributes an object shall have.
+#[derive(Clone, Copy)]
+pub struct WantedXattrs<'a> {
+    /// All of them.
+    pub values: &'a Xattrs,
+    /// Which names are ours to remove if they are not wanted.
+    pub ours: &'a dyn Fn(&[u8]) -> bool,
+}
+
+impl std::fmt::Debug for WantedXattrs<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WantedXattrs").field("values", self.values).finish_non_exhaustive()
+    }
+}
+
+impl Attributes<'_> {
+    /// Gives `object`, whose record is `now`, the attributes it lacks, in the order that keeps each (behaviour.md 14.1).
+    /// Returns whether anything was changed.
+    ///
+    /// A failure with owner, times or mode ends the work on this object; trouble with extended attributes or ACLs is
+    /// told to `complain`, and the work goes on.
+    pub fn apply(
+        &self,
+        object: Object<'_>,
+        now: &Stat,
+        complain: &mut dyn FnMut(Error),
+    ) -> Result<bool> {
+        let mut changed = false;
+        let mut mode_now = now.permissions();
+        let uid = self.uid.filter(|uid| *uid != now.uid);
+        let gid = self.gid.filter(|gid| *gid != now.gid);
+        if uid.is_some() || gid.is_some() {
+            object.set_owner(uid, gid)?;
+            changed = true;
+            if mode_now & 0o6000 != 0 {
+                mode_now = object.stat()?.permissions();
+            }
+        }
+        if let Some(fake) = self.fake
+            && !object.fake_stat().is_ok_and(|current| current.as_ref() == fake)
+        {
+            object.set_fake_stat(fake)?;
+            changed = true;
+        }
+        if let Some(xattrs) = self.xattrs {
+            changed |= xattrs.apply(object, complain);
+        }
+        let mtime = self.mtime.filter(|time| *time != now.mtime);
+        let atime = self.atime.filter(|time| *time != now.atime);
+        if mtime.is_some() || atime.is_some() {
+            object.set_times(atime, mtime)?;
+            changed = true;
+        }
+        let mut set_acl = |kind, acl: Option<&Acl>| match object.acl(kind).and_then(|current| {
+            let differs = current.as_ref() != acl;
+            if differs { object.set_acl(kind, acl).map(|()| true) } else { Ok(false) }
+        }) {
+            Ok(set) => set,
+            Err(error) => {
+                complain(error);
+                false
+            }
+        };
+        if let Some(acl) = self.access_acl {
+            // A list that says what the mode says is stored as the mode alone.
+            let minimal = acl.is_minimal();
+            if set_acl(AclKind::Access, (!minimal).then_some(acl)) {
+                mode_now = object.stat()?.permissions();
+                changed = true;
+            }
+        }
+        if let Some(acl) = self.default_acl {
+            changed |= set_acl(AclKind::Default, acl);
+        }
+        if let Some(mode) = self.mode.filter(|mode| mode & 0o7777 != mode_now) {
+            object.set_mode(mode)?;
+            changed = true;
+        }
+        Ok(changed)
+    }
+}
+
+impl WantedXattrs<'_> {
+    /// Sets what differs, removes what is ours and not wanted.
+    fn apply(&self, object: Object<'_>, complain: &mut dyn FnMut(Error)) -> bool {
+        let mut changed = false;
+        for (name, value) in self.values {
+            if object.xattr(name).is_ok_and(|current| current.as_ref() == Some(value)) {
+                continue;
+            }
+            match object.set_xattr(name, value) {
+                Ok(()) => changed = true,
+                Err(error) => complain(error),
+            }
+        }
+        let names = object.xattr_names().unwrap_or_else(|error| {
+            complain(error);
+            Vec::new()
+        });
+        for name in names {
+            if self.values.contains_key(&name) || !(self.ours)(&name) {
+                continue;
+            }
+            match object.remove_xattr(&name) {
+                Ok(()) => changed = true,
+                Err(error) => complain(error),
+            }
+        }
+        changed
+    }
+}

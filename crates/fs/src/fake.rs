@@ -1,0 +1,131 @@
+use crate::error::{Error, Result};
+use crate::{Device, Kind, Object, Stat};
+
+/// What --fake-super keeps in an extended attribute because the real inode cannot have it (behaviour.md 14.7).
+///
+/// ```
+/// use syncline_fs::FakeStat;
+///
+/// let stored = FakeStat::parse(b"20644 1,3 0:0").unwrap();
+/// assert_eq!((stored.mode, stored.device.major, stored.device.minor), (0o20644, 1, 3));
+/// assert_eq!(stored.to_string(), "20644 1,3 0:0");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FakeStat {
+    /// File type and all permission bits.
+    pub mode: u32,
+    /// Which device it stands for.
+    pub device: Device,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+const ATTRIBUTE: &str = "user.rsync.%stat";
+
+impl FakeStat {
+    /// Reads the stored text; all five numbers must be there.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(text).ok()?.trim_end_matches('\0');
+        let mut words = text.split_ascii_whitespace();
+        let mode = words.next()?;
+        let (major, minor) = words.next()?.split_once(',')?;
+        let (uid, gid) = words.next()?.split_once(':')?;
+        let number = |text: &str| text.parse().ok();
+        Some(Self {
+            mode: u32::from_str_radix(mode, 8).ok().filter(|mode| *mode <= 0o177_777)?,
+            device: Device { major: number(major)?, minor: number(minor)? },
+            uid: number(uid)?,
+            gid: number(gid)?,
+        })
+        .filter(|_| words.next().is_none())
+    }
+
+    /// The permission bits of the real inode that stands for it.
+    pub fn real_permissions(&self) -> u32 {
+        match Kind::of_mode(self.mode) {
+            Kind::Directory => self.mode & 0o777 | 0o700,
+            Kind::Symlink => 0o777,
+            _ => self.mode & 0o777 | 0o600,
+        }
+    }
+
+    /// Does the real inode say all of this itself, so that nothing need be stored?
+    pub fn is_said_by(&self, real: &Stat) -> bool {
+        (self.mode, self.uid, self.gid) == (real.mode, real.uid, real.gid)
+            && !Kind::of_mode(self.mode).is_device()
+    }
+}
+
+impl std::fmt::Display for FakeStat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { mode, device, uid, gid } = self;
+        write!(f, "{mode:o} {},{} {uid}:{gid}", device.major, device.minor)
+    }
+}
+
+impl Stat {
+    /// The record as --fake-super tells it: stored values in the place of real ones.
+    pub fn with_fake(self, fake: &FakeStat) -> Self {
+        Self { mode: fake.mode, uid: fake.uid, gid: fake.gid, rdev: fake.device, ..self }
+    }
+}
+
+impl Object<'_> {
+    /// What --fake-super stored for the object, if anything.
+    pub fn fake_stat(&self) -> Result<Option<FakeStat>> {
+        let corrupt =
+            || Error::Corrupt { path: self.path().as_bytes().into(), attribute: ATTRIBUTE };
+        match self.xattr(ATTRIBUTE.as_bytes())? {
+            Some(text) => FakeStat::parse(&text).ok_or_else(corrupt).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Stores it, or removes what is stored.
+    pub fn set_fake_stat(&self, fake: Option<&FakeStat>) -> Result<()> {
+        match fake {
+            Some(fake) => self.set_xattr(ATTRIBUTE.as_bytes(), fake.to_string().as_bytes()),
+            None => self.remove_xattr(ATTRIBUTE.as_bytes()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_stored_is_read_again(
+            mode in 0..=0o177_777u32,
+            [major, minor, uid, gid]: [u32; 4],
+        ) {
+            let fake = FakeStat { mode, device: Device { major, minor }, uid, gid };
+            prop_assert_eq!(FakeStat::parse(fake.to_string().as_bytes()), Some(fake));
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(text: Vec<u8>) {
+            let _ = FakeStat::parse(&text);
+        }
+    }
+
+    #[test]
+    fn text_that_lacks_a_number_is_corrupt() {
+        for text in ["", "100644", "100644 0,0", "100644 0,0 1", "9 0,0 1:1", "100644 0,0 1:1 2"] {
+            assert_eq!(FakeStat::parse(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_real_inode_stays_usable_and_harmless() {
+        let fake = |mode| FakeStat { mode, device: Device::default(), uid: 0, gid: 0 };
+        assert_eq!(fake(0o104_755).real_permissions(), 0o755);
+        assert_eq!(fake(0o100_044).real_permissions(), 0o644);
+        assert_eq!(fake(0o041_055).real_permissions(), 0o755);
+        assert_eq!(fake(0o020_000).real_permissions(), 0o600);
+    }
+}

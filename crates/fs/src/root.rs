@@ -1,0 +1,334 @@
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::fs::{CWD, Mode, OFlags, fstat, mkdirat, openat, statat};
+use rustix::io::Errno;
+
+use crate::error::{Context, Error, Op, Result};
+use crate::resolve::{self, Links, Resolver, SELF, Trust, open_beneath};
+use crate::{Kind, Place, RelPath, Stat};
+
+/// A directory held open, under which all work is done: the top of a transfer, a module, a backup directory.
+///
+/// Names beneath it are [`RelPath`]s, resolved without leaving it. The descriptors of directories used lately are kept,
+/// so that a run over a tree opens each directory once. What is held keeps meaning the same inode, whatever happens to
+/// its name.
+#[derive(Debug)]
+pub struct Root {
+    top: Dir,
+    links: Links,
+    resolver: Resolver,
+    held: Mutex<Held>,
+}
+
+impl Root {
+    /// Opens the operator's `path`, relative to the working directory or absolute.
+    pub fn open(path: &Path, trust: Trust<'_>) -> Result<Self> {
+        let bytes = path.as_os_str().as_bytes();
+        let open = || match trust {
+            Trust::Everyone => {
+                let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                openat(CWD, path, flags, Mode::empty())
+            }
+            trust => resolve::open_operator_directory(CWD, bytes, trust, false),
+        };
+        open().map(Self::from_fd).context(Op::ChangeDirectory, bytes)
+    }
+
+    /// Opens the operator's `path`, and creates it with its missing parents (0777 less umask) where it is not there.
+    pub fn create(path: &Path, trust: Trust<'_>) -> Result<Self> {
+        let bytes = path.as_os_str().as_bytes();
+        let mut done = 0;
+        while done < bytes.len() {
+            let rest = &bytes[done..];
+            let length = memchr::memchr(b'/', rest).unwrap_or(rest.len());
+            done += length;
+            // The part so far, without the slash behind it; an absolute path's first part is empty.
+            let so_far = &bytes[..done];
+            done += 1;
+            if length == 0 {
+                continue;
+            }
+            let make = || {
+                let spot = resolve::find_operator_path(CWD, so_far, trust, false)?;
+                match spot.name {
+                    Some(name) if statat(&spot.directory, name.as_slice(), SELF).is_err() => {
+                        trust.admits(&spot.directory)?;
+                        mkdirat(&spot.directory, name.as_slice(), Mode::from_raw_mode(0o777))
+                    }
+                    _ => Ok(()),
+                }
+            };
+            match make() {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(errno) => return Err(Error::new(Op::MakeDirectory, so_far, errno)),
+            }
+        }
+        Self::open(path, trust)
+    }
+
+    /// A root on a directory that is open already, such as a module pinned before privileges were dropped.
+    pub fn from_fd(directory: OwnedFd) -> Self {
+        Self {
+            top: Dir::held(directory),
+            links: Links::default(),
+            resolver: Resolver::default(),
+            held: Mutex::default(),
+        }
+    }
+
+    /// A root at `path` beneath this one; links on the way, the last place included, are treated as `links` says.
+    /// It inherits nothing but the resolver.
+    pub fn descend(&self, path: RelPath<'_>, links: Links) -> Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        let fd = open_beneath(self.top.as_fd(), path.as_bytes(), links, flags, self.resolver)
+            .context(Op::ChangeDirectory, path.as_bytes())?;
+        Ok(Self::from_fd(fd).with_resolver(self.resolver))
+    }
+
+    /// A root at a directory that a *peer* named as an option (--backup-dir and its kin, behaviour.md 21.5), brought
+    /// beneath this root by [`RelPathBuf::sanitize`](crate::RelPathBuf::sanitize): links on it must be trusted and stay
+    /// inside.
+    pub fn descend_peer_option(&self, path: RelPath<'_>, trust: Trust<'_>) -> Result<Self> {
+        let fd = resolve::open_operator_directory(self.top.as_fd(), path.as_bytes(), trust, true)
+            .context(Op::ChangeDirectory, path.as_bytes())?;
+        Ok(Self::from_fd(fd).with_resolver(self.resolver))
+    }
+
+    /// Says what becomes of links among the directories of a path; refused by default.
+    pub fn with_links(mut self, links: Links) -> Self {
+        self.links = links;
+        self
+    }
+
+    /// Chooses how paths are resolved.
+    pub fn with_resolver(mut self, resolver: Resolver) -> Self {
+        self.resolver = resolver;
+        self
+    }
+
+    /// The root's own directory.
+    pub fn top(&self) -> &Dir {
+        &self.top
+    }
+
+    /// Is this root inside `other`, or the same? (--confine-root)
+    pub fn is_beneath(&self, other: &Root) -> Result<bool> {
+        resolve::is_beneath(self.top.as_fd(), other.top.as_fd())
+            .context(Op::ChangeDirectory, RelPath::ROOT.as_bytes())
+    }
+
+    /// The directory at `path`, held for searching.
+    pub fn directory(&self, path: RelPath<'_>) -> Result<Dir> {
+        if path.is_root() {
+            return Ok(self.top.clone());
+        }
+        if let Some(found) = self.held().find(path.as_bytes()) {
+            return Ok(found);
+        }
+        let fd = self.open_directory(path).context(Op::ChangeDirectory, path.as_bytes())?;
+        let directory = Dir::held(fd);
+        self.held().insert(path.as_bytes(), directory.clone());
+        Ok(directory)
+    }
+
+    /// The place `path` stands for: its directory, held, and its name in there. The object need not exist.
+    pub fn place<'a>(&self, path: RelPath<'a>) -> Result<Place<'a>> {
+        Ok(Place::new(self.directory(path.parent())?, path))
+    }
+
+    /// Forgets held directories at and below `path`: call it after a directory, or a link that was followed, was
+    /// renamed, replaced or removed by other means than [`Root::remove_directory`] and [`Root::remove_tree`].
+    pub fn forget(&self, path: RelPath<'_>) {
+        self.held().forget(path);
+    }
+
+    /// The record of what `path` leads to, following a link in the last place as the root's rule for links allows.
+    pub fn stat_following(&self, path: RelPath<'_>) -> Result<Stat> {
+        self.open_following(path, OFlags::PATH)
+            .and_then(|fd| fstat(&fd))
+            .map(Stat::from)
+            .context(Op::Stat, path.as_bytes())
+    }
+
+    /// Opens a directory for listing, following a link in the last place as the root's rule for links allows.
+    pub fn open_directory_following(&self, path: RelPath<'_>) -> Result<Dir> {
+        self.open_following(path, OFlags::RDONLY | OFlags::DIRECTORY)
+            .map(Dir::readable)
+            .context(Op::OpenDirectory, path.as_bytes())
+    }
+
+    pub(crate) fn open_following(
+        &self,
+        path: RelPath<'_>,
+        flags: OFlags,
+    ) -> rustix::io::Result<OwnedFd> {
+        open_beneath(self.top.as_fd(), path.as_bytes(), self.links, flags, self.resolver)
+    }
+
+    /// From the nearest held directory if links cannot make a difference, else from the top.
+    fn open_directory(&self, path: RelPath<'_>) -> rustix::io::Result<OwnedFd> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        if self.links == Links::Refuse {
+            let parent = path.parent();
+            let found = if parent.is_root() { None } else { self.held().find(parent.as_bytes()) };
+            if let Some(parent) = found {
+                let rule = Links::Refuse;
+                return open_beneath(parent.as_fd(), path.leaf(), rule, flags, self.resolver);
+            }
+        }
+        open_beneath(self.top.as_fd(), path.as_bytes(), self.links, flags, self.resolver)
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, Held> {
+        // The table is consistent between any two statements: a panic elsewhere does not spoil it.
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An open directory; cloning shares the descriptor.
+#[derive(Clone, Debug)]
+pub struct Dir(Arc<Open>);
+
+#[derive(Debug)]
+struct Open {
+    fd: OwnedFd,
+    /// The descriptor may list, and has not: whoever takes this may do so without opening another.
+    unlisted: AtomicBool,
+}
+
+impl Dir {
+    /// A directory held for searching.
+    pub(crate) fn held(fd: OwnedFd) -> Self {
+        Self(Arc::new(Open { fd, unlisted: AtomicBool::new(false) }))
+    }
+
+    /// A directory opened for listing.
+    pub(crate) fn readable(fd: OwnedFd) -> Self {
+        Self(Arc::new(Open { fd, unlisted: AtomicBool::new(true) }))
+    }
+
+    pub(crate) fn take_listing(&self) -> bool {
+        self.0.unlisted.swap(false, Ordering::Relaxed)
+    }
+
+    /// The place of `path`'s last component in this directory; `path` is what errors will name.
+    pub fn place<'a>(&self, path: RelPath<'a>) -> Place<'a> {
+        Place::new(self.clone(), path)
+    }
+
+    /// The directory's own record.
+    pub fn stat(&self, path: RelPath<'_>) -> Result<Stat> {
+        fstat(self).map(Stat::from).context(Op::Stat, path.as_bytes())
+    }
+}
+
+impl AsFd for Dir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.fd.as_fd()
+    }
+}
+
+/// Opens a file the operator named (list, rule, secret, batch file) for reading: a regular file, fifo or terminal as it
+/// comes, reached by trusted links only.
+pub fn open_operator_file(path: &Path, trust: Trust<'_>) -> Result<File> {
+    open_trusted(CWD, path.as_os_str().as_bytes(), trust, false, OFlags::empty())
+}
+
+/// Opens a file the operator named (log, batch) for writing, appending if `append`, else emptied; created with `mode`
+/// less umask where it is missing.
+pub fn create_operator_file(
+    path: &Path,
+    trust: Trust<'_>,
+    append: bool,
+    mode: u32,
+) -> Result<File> {
+    let how = if append { OFlags::APPEND } else { OFlags::TRUNC };
+    let bytes = path.as_os_str().as_bytes();
+    let open = || {
+        let spot = resolve::find_operator_path(CWD, bytes, trust, false)?;
+        trust.admits(&spot.directory)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOCTTY | how;
+        spot.open(flags, Mode::from_raw_mode(mode))
+    };
+    open().map(File::from).context(Op::Open, bytes)
+}
+
+impl Root {
+    /// Opens a rule file found in the tree (a per-directory merge file): trusted links are followed, wherever they
+    /// lead. It must be a regular file; opening never blocks.
+    pub fn open_rule_file(&self, path: RelPath<'_>, trust: Trust<'_>) -> Result<File> {
+        self.open_regular(path, trust, false)
+    }
+
+    /// Opens a file that a *peer* named as an option or in a rule: trusted links are followed as long as they stay
+    /// beneath this root. It must be a regular file; opening never blocks.
+    pub fn open_peer_file(&self, path: RelPath<'_>, trust: Trust<'_>) -> Result<File> {
+        self.open_regular(path, trust, true)
+    }
+
+    fn open_regular(&self, path: RelPath<'_>, trust: Trust<'_>, below: bool) -> Result<File> {
+        let (top, bytes) = (self.top.as_fd(), path.as_bytes());
+        let file = open_trusted(top, bytes, trust, below, OFlags::NONBLOCK)?;
+        match fstat(&file).map(Stat::from).context(Op::Stat, bytes)?.kind() {
+            Kind::File => Ok(file),
+            kind => Err(Error::NotRegular { path: bytes.into(), kind }),
+        }
+    }
+}
+
+fn open_trusted(
+    start: BorrowedFd<'_>,
+    path: &[u8],
+    trust: Trust<'_>,
+    below: bool,
+    how: OFlags,
+) -> Result<File> {
+    let open = || {
+        let spot = resolve::find_operator_path(start, path, trust, below)?;
+        trust.admits(&spot.directory)?;
+        spot.open(OFlags::RDONLY | OFlags::NOCTTY | how, Mode::empty())
+    };
+    open().map(File::from).context(Op::Open, path)
+}
+
+/// The directories used lately, by path.
+#[derive(Debug, Default)]
+struct Held {
+    directories: HashMap<Box<[u8]>, (Dir, u64)>,
+    clock: u64,
+}
+
+impl Held {
+    /// Work goes down a tree in order, so few are needed at a time; and a job with twenty basis directories, each a
+    /// root of its own, must fit into the usual limit of 1024 descriptors.
+    const MOST: usize = 32;
+
+    fn find(&mut self, path: &[u8]) -> Option<Dir> {
+        self.clock += 1;
+        let (directory, used) = self.directories.get_mut(path)?;
+        *used = self.clock;
+        Some(directory.clone())
+    }
+
+    fn insert(&mut self, path: &[u8], directory: Dir) {
+        if self.directories.len() >= Self::MOST {
+            let mut ages: Vec<u64> = self.directories.values().map(|(_, used)| *used).collect();
+            let (_, median, _) = ages.select_nth_unstable(Self::MOST / 2);
+            let oldest_kept = *median;
+            self.directories.retain(|_, (_, used)| *used >= oldest_kept);
+        }
+        self.clock += 1;
+        self.directories.insert(path.into(), (directory, self.clock));
+    }
+
+    fn forget(&mut self, path: RelPath<'_>) {
+        self.directories
+            .retain(|held, _| RelPath::new(held).is_ok_and(|held| !held.starts_with(path)));
+    }
+}
