@@ -1,0 +1,49 @@
+//! Every option of the rsync command line as one table.
+//!
+//! Parsing, `--help`, the manual page, shell completions, the argument list for a server and its inverse, and the
+//! matching of a daemon's `refuse options` all come from [`table::rows`]. Words go raw to options in order, and from
+//! those to a checked [`Options`] value of enums and typed values. Nothing here touches a file, a socket or the
+//! environment: surroundings are handed in as a [`Context`].
+//!
+//! ```
+//! use syncline_options::{Command, Context, parse};
+//!
+//! let context = Context::at(jiff::Zoned::now());
+//! let words = ["-av", "--delete", "src/", "host:dst/"].map(|word| word.as_bytes().to_vec());
+//! let Ok(Command::Transfer(options)) = parse(&words, &context) else { panic!("a good command line") };
+//! assert!(options.select.recursive && options.attributes.times);
+//! assert_eq!(options.arguments.len(), 2);
+//!
+//! // Errors are in the stock program's words.
+//! let error = parse(&[b"--nope".to_vec()], &context).unwrap_err();
+//! assert_eq!(error.to_string(), "rsync: --nope: unknown option");
+//! assert_eq!(error.exit_code(), 1);
+//! ```
+
+mod check;
+mod context;
+mod daemon;
+mod draft;
+mod error;
+mod job;
+pub mod location;
+pub mod options;
+mod pack;
+mod parse;
+mod serve_only;
+pub mod table;
+mod unpack;
+pub mod values;
+mod word;
+
+pub use context::{Context, Environment};
+pub use daemon::DaemonOptions;
+pub use error::{ArgumentProblem, Role, Speaker, UsageError, WordProblem};
+pub use job::{Form, Job, Remote, Transport};
+pub use options::Options;
+pub use pack::{Direction, Packing, ServerArguments};
+pub use parse::{Command, parse, parse_daemon};
+pub use serve_only::{Access, ServeOnly};
+pub use table::OptionId;
+pub use unpack::Capabilities;
+pub use word::{Shown, Word};
