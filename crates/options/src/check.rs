@@ -143,6 +143,10 @@ fn choices(draft: &mut Draft) -> Check {
             Compressor::named(name).ok_or_else(|| UsageError::UnknownCompressor(name.to_vec()))?,
         ),
     };
+    draft.o.data.compress_flag = draft.compress_count > 0;
+    if chosen.is_some() {
+        draft.o.data.compress_choice_text = draft.compress_choice.take().unwrap_or_default();
+    }
     draft.o.data.compression = match (chosen, draft.compress_count) {
         (Some(compressor), _) => Compression::Chosen(compressor),
         (None, 0) if draft.o.data.compress_level.is_none() => Compression::Off,
@@ -397,9 +401,6 @@ fn connection(draft: &mut Draft) -> Check {
             return Err(UsageError::Ours("--parallel cannot be used with batch files"));
         }
         draft.o.parallel = number as u16;
-    }
-    if draft.o.attributes.atimes > 1 {
-        draft.o.attributes.open_noatime = true;
     }
     draft.o.server = server.map(|mut server| {
         // On a server, -e carries what the client can do.

@@ -328,6 +328,10 @@ pub struct Data {
     pub alt_dest: Option<AltDest>,
     /// Whether and how data is compressed.
     pub compression: Compression,
+    /// `-z` was given: a server is told so, while a level by itself compresses without it.
+    pub compress_flag: bool,
+    /// The compressor as written; the server is told this. Empty when none was named.
+    pub compress_choice_text: Word,
     /// `--compress-level` as given; the compressor clamps it.
     pub compress_level: Option<i32>,
     /// `--compress-threads`, at least 0.

@@ -148,13 +148,8 @@ impl Options {
         add(once(select.is_relative()), 'R');
         add(select.one_file_system.min(2), 'x');
         add(once(data.sparse), 'S');
-        add(
-            once(matches!(
-                data.compression,
-                Compression::Negotiated | Compression::Chosen(Compressor::Zlib)
-            )),
-            'z',
-        );
+        let by_flag = data.compression == Compression::Negotiated && data.compress_flag;
+        add(once(by_flag || data.compression == Compression::Chosen(Compressor::Zlib)), 'z');
         if packing.version >= 30 {
             letters.push_str("e.");
             if self.offers_incremental(packing) {
@@ -267,7 +262,7 @@ impl Packer<'_> {
             match compressor {
                 Compressor::Zlibx => self.push("--new-compress"),
                 Compressor::Zlib => self.push("--old-compress"),
-                other => self.joined("--compress-choice", other.name().as_bytes()),
+                _ => self.joined("--compress-choice", &o.data.compress_choice_text),
             }
         }
     }

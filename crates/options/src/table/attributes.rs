@@ -48,7 +48,12 @@ pub(super) const ROWS: &[Row] = &[
         .short(b'U')
         .off(&["no-atimes", "no-U"])
         .sent(Sent::Both)
-        .does(Count(|d| &mut d.o.attributes.atimes)),
+        .does(Custom(|d, o| {
+            let attributes = &mut d.o.attributes;
+            attributes.atimes = if o.negative() { 0 } else { attributes.atimes.saturating_add(1) };
+            attributes.open_noatime |= attributes.atimes > 1;
+            Ok(())
+        })),
     under(Row::flag(OptionId::OpenNoatime, &["open-noatime"], "read files without changing their time of last use"))
         .off(&["no-open-noatime"])
         .sent(Sent::Both)

@@ -95,11 +95,6 @@ impl Compressor {
         ("none", Self::None),
     ];
 
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        Self::NAMES.iter().find(|(_, which)| *which == self).map_or("none", |(name, _)| name)
-    }
-
     /// Finds a name.
     pub fn named(text: &[u8]) -> Option<Self> {
         Self::NAMES
