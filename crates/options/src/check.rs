@@ -5,7 +5,7 @@ use crate::error::UsageError;
 use crate::location::split_host;
 use crate::options::{
     Append, ArgumentProtection, Connection, DeleteWhen, Dirs, FilesFrom, FilterArgument,
-    MissingArguments, Options, Outbuf, Partial, SuperUser,
+    MissingArguments, Outbuf, Partial, SuperUser,
 };
 use crate::parse::Command;
 use crate::serve_only::ServeOnly;
@@ -49,9 +49,9 @@ pub(crate) fn finish(mut draft: Draft, bare: bool) -> Result<Command, UsageError
     if serving {
         return Err(UsageError::Ours("--ro, --wo, --munge and --no-del need --serve-only"));
     }
-    let server = draft.server.clone();
-    let options = options(draft)?;
-    if server.is_some() {
+    options(&mut draft)?;
+    let options = draft.o;
+    if options.server.is_some() {
         return Ok(Command::Server(Box::new(options)));
     }
     if options.arguments.is_empty() {
@@ -61,27 +61,37 @@ pub(crate) fn finish(mut draft: Draft, bare: bool) -> Result<Command, UsageError
 }
 
 /// Runs all checks and fills in what options imply.
-pub(crate) fn options(mut draft: Draft) -> Result<Options, UsageError> {
-    limits(&mut draft)?;
-    protection(&mut draft)?;
-    choices(&mut draft)?;
-    output(&mut draft)?;
+pub(crate) fn options(draft: &mut Draft) -> Check {
+    role(draft);
+    limits(draft)?;
+    protection(draft)?;
+    choices(draft)?;
+    output(draft)?;
     if draft.o.attributes.super_user == SuperUser::Fake && draft.o.attributes.xattrs > 1 {
         return Err(UsageError::FakeSuperXattrs);
     }
-    batch(&mut draft)?;
+    batch(draft)?;
     if draft.o.data.temp_dir.as_ref().is_some_and(|dir| dir.len() >= TEMP_DIR_LIMIT) {
         return Err(UsageError::TempDirLength);
     }
-    directories(&mut draft);
-    deletion(&mut draft)?;
-    confinement(&draft)?;
-    backup(&mut draft)?;
-    in_place(&mut draft)?;
-    files_from(&mut draft)?;
-    connection(&mut draft)?;
-    implied_filters(&mut draft);
-    Ok(draft.o)
+    directories(draft);
+    deletion(draft)?;
+    confinement(draft)?;
+    backup(draft)?;
+    in_place(draft)?;
+    files_from(draft)?;
+    connection(draft)?;
+    implied_filters(draft);
+    Ok(())
+}
+
+/// On a server, `-e` carries what the client can do.
+fn role(draft: &mut Draft) {
+    draft.o.server = draft.server.clone().map(|mut server| {
+        let letters = draft.o.connection.rsh.take().unwrap_or_default();
+        server.capabilities = Capabilities::parse(&letters);
+        server
+    });
 }
 
 fn limits(draft: &mut Draft) -> Check {
@@ -138,7 +148,8 @@ fn choices(draft: &mut Draft) -> Check {
         draft.o.data.checksum_choice = choice;
     }
     let chosen = match draft.compress_choice.as_deref() {
-        None | Some(b"auto") => None,
+        None => None,
+        Some(name) if name.eq_ignore_ascii_case(b"auto") => None,
         Some(name) => Some(
             Compressor::named(name).ok_or_else(|| UsageError::UnknownCompressor(name.to_vec()))?,
         ),
@@ -224,7 +235,7 @@ fn directories(draft: &mut Draft) {
     }
     select.recursive = draft.recursion != Recursion::Off;
     let lists =
-        draft.o.output.list_only || (draft.server.is_none() && draft.o.arguments.len() == 1);
+        draft.o.output.list_only || (draft.server.is_none() && draft.o.arguments.len() <= 1);
     select.dirs = match draft.dirs {
         Some(DirsSetting::Yes | DirsSetting::Old) => Dirs::Yes,
         Some(DirsSetting::No) => Dirs::Refused,
@@ -367,7 +378,7 @@ fn files_from(draft: &mut Draft) -> Check {
     let Some(text) = draft.files_from.take() else { return Ok(()) };
     let server = draft.server.is_some();
     if !server && (draft.o.arguments.len() == 1 || draft.o.arguments.len() > 2) {
-        return Err(UsageError::NoArguments);
+        return Err(UsageError::Usage);
     }
     draft.o.select.files_from = Some(match split_host(&text) {
         _ if text == b"-" => FilesFrom::Stdin,
@@ -384,12 +395,11 @@ fn files_from(draft: &mut Draft) -> Check {
 
 fn connection(draft: &mut Draft) -> Check {
     let environment = draft.context.environment.clone();
-    let server = draft.server.take();
+    let server = draft.server.is_some();
     let connection = &mut draft.o.connection;
     let iconv = draft.iconv.take();
     connection.iconv_refused = iconv.as_deref() == Some(b"-");
-    let from_environment =
-        environment.iconv.clone().filter(|text| !text.is_empty() && server.is_none());
+    let from_environment = environment.iconv.clone().filter(|text| !text.is_empty() && !server);
     connection.iconv = iconv.or(from_environment).and_then(|text| Iconv::parse(&text));
     connection.rsh_from_environment = environment.rsh.clone().filter(|text| !text.is_empty());
     connection.port = draft.port.and_then(|port| u16::try_from(port).ok()).filter(|&port| port > 0);
@@ -402,12 +412,6 @@ fn connection(draft: &mut Draft) -> Check {
         }
         draft.o.parallel = number as u16;
     }
-    draft.o.server = server.map(|mut server| {
-        // On a server, -e carries what the client can do.
-        server.capabilities =
-            Capabilities::parse(draft.o.connection.rsh.take().as_deref().unwrap_or_default());
-        server
-    });
     Ok(())
 }
 

@@ -85,6 +85,14 @@ pub fn escape_file(word: &[u8]) -> Word {
 }
 
 impl Options {
+    /// The words of the remote shell's command, before user and host.
+    pub fn shell_words(&self, role: Role) -> Result<Vec<Word>, UsageError> {
+        split_shell(self.connection.shell()).map_err(|quote| UsageError::Argument {
+            problem: ArgumentProblem::OpenQuote(quote),
+            role,
+        })
+    }
+
     /// The command that starts a server behind a remote shell, or a daemon there (then without `files`).
     pub fn shell_invocation(
         &self,
@@ -96,9 +104,7 @@ impl Options {
             Direction::Push => Role::Sender,
             Direction::Pull => Role::Receiver,
         };
-        let problem = |problem| UsageError::Argument { problem, role };
-        let mut words = split_shell(self.connection.shell())
-            .map_err(|quote| problem(ArgumentProblem::OpenQuote(quote)))?;
+        let mut words = self.shell_words(role)?;
         let is_ssh =
             words.first().is_some_and(|word| word.rsplit(|&b| b == b'/').next() == Some(b"ssh"));
         let over_shell = matches!(remote.transport, Transport::DaemonOverShell { .. });

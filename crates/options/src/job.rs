@@ -166,6 +166,9 @@ impl Options {
             Some((last, sources)) if !sources.is_empty() => (sources, Some(last)),
             _ => (self.arguments.as_slice(), None),
         };
+        if let Some(destination) = destination {
+            self.check_destination(destination, role)?;
+        }
         for source in sources {
             if Location::parse(source).is_remote() {
                 return Err(problem(role, ArgumentProblem::UnexpectedRemote(source.clone())));
@@ -184,9 +187,6 @@ impl Options {
                 form: Form::Push { sources, remote, destination },
                 listing: self.output.list_only,
             });
-        }
-        if let Some(destination) = destination {
-            self.check_destination(destination, role)?;
         }
         if matches!(self.select.files_from, Some(FilesFrom::Remote { .. })) {
             return Err(problem(role, ArgumentProblem::FilesFromRemote));

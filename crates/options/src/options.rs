@@ -525,7 +525,7 @@ pub struct Connection {
     pub blocking_io: Option<bool>,
     /// `--timeout` in seconds, `None` for none.
     pub timeout: Option<u32>,
-    /// `--contimeout` in seconds, `None` for none.
+    /// `--contimeout` in seconds, `None` for none; 0 when it was negative, which limits nothing.
     pub contimeout: Option<u32>,
     /// `--stop-after` or `--stop-at`, whichever came last.
     pub stop_at: Option<Timestamp>,

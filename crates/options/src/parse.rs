@@ -43,7 +43,12 @@ pub fn parse(words: &[Word], context: &Context) -> Result<Command, UsageError> {
     let mut draft = Draft::new(context);
     let mut parser = Parser::new(words, Mode::Transfer, Speaker::Client);
     while let Some(item) = parser.next() {
-        match item? {
+        let item = match item {
+            // `--daemon` with a value is an error of daemon mode.
+            Err(_) if parser.word().starts_with(b"--daemon=") => return parse_daemon(words, false),
+            item => item?,
+        };
+        match item {
             Item::Argument(word) => draft.o.arguments.push(word),
             Item::Option(occurrence) if matches!(occurrence.row.effect, Effect::SwitchToDaemon) => {
                 return parse_daemon(words, false);
@@ -97,11 +102,28 @@ pub(crate) struct Parser<'a> {
     bundle: Option<usize>,
     only_arguments: bool,
     failed: bool,
+    /// Go on after an error, so that a server learns what it can from the rest.
+    lenient: bool,
 }
 
 impl<'a> Parser<'a> {
     pub(crate) fn new(words: &'a [Word], mode: Mode, speaker: Speaker) -> Self {
-        Self { words, mode, speaker, at: 0, bundle: None, only_arguments: false, failed: false }
+        Self {
+            words,
+            mode,
+            speaker,
+            at: 0,
+            bundle: None,
+            only_arguments: false,
+            failed: false,
+            lenient: false,
+        }
+    }
+
+    /// Reads on after an error: at the next letter of a bundle, else at the next word.
+    pub(crate) fn lenient(mut self) -> Self {
+        self.lenient = true;
+        self
     }
 
     /// The word that is being read.
@@ -141,6 +163,7 @@ impl<'a> Parser<'a> {
 
     fn letter(&mut self, word: &'a [u8], at: usize) -> Result<Item, UsageError> {
         let Some(row) = word.get(at).and_then(|&letter| find_short(self.mode, letter)) else {
+            self.bundle = Some(at + 1).filter(|&next| self.lenient && next < word.len());
             return Err(self.error(word.to_vec(), WordProblem::Unknown));
         };
         let rest = word.get(at + 1..).unwrap_or_default();
@@ -220,7 +243,7 @@ impl Iterator for Parser<'_> {
             return None;
         }
         let item = self.step()?;
-        self.failed = item.is_err();
+        self.failed = item.is_err() && !self.lenient;
         Some(item)
     }
 }

@@ -77,7 +77,7 @@ pub(super) const ROWS: &[Row] = &[
         "give up connecting to a daemon after this long",
     ))
     .does(Custom(|d, o| {
-        d.o.connection.contimeout = seconds(o.integer());
+        d.o.connection.contimeout = Some(o.integer()).filter(|&s| s != 0).map(|s| s.max(0) as u32);
         Ok(())
     })),
     under(Row::flag(OptionId::NoContimeout, &[], "switch --contimeout off"))

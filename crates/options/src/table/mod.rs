@@ -242,7 +242,7 @@ impl Occurrence {
     /// The option as messages show it: `--name (-x)`, `--name` or `-x`.
     pub fn shown(&self) -> String {
         match self.name {
-            Some(name) if name.negative => format!("--{}", name.text),
+            Some(name) if self.row.names.first() != Some(&name.text) => format!("--{}", name.text),
             _ => self.row.shown(),
         }
     }

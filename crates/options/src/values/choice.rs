@@ -58,13 +58,15 @@ impl ChecksumChoice {
     /// Parses `NAME` or `NAME1,NAME2`; the error is the unknown name.
     pub fn parse(text: &[u8]) -> Result<Self, Word> {
         let part = |name: &[u8]| match name {
-            b"auto" => Ok(None),
+            name if name.eq_ignore_ascii_case(b"auto") => Ok(None),
             name => Checksum::named(name).map(Some).ok_or_else(|| name.to_vec()),
         };
-        let (transfer, whole) = match text.iter().position(|&b| b == b',') {
-            Some(comma) => (part(&text[..comma])?, part(&text[comma + 1..])?),
-            None => (part(text)?, part(text)?),
-        };
+        // A comma with nothing before it belongs to a name that does not exist.
+        let (transfer, whole) =
+            match text.iter().position(|&b| b == b',').filter(|&comma| comma > 0) {
+                Some(comma) => (part(&text[..comma])?, part(&text[comma + 1..])?),
+                None => (part(text)?, part(text)?),
+            };
         Ok(Self { transfer, whole, text: text.to_vec() })
     }
 }

@@ -162,7 +162,8 @@ impl<F: Flag> Levels<F> {
                 continue;
             }
             let letters = item.len() - item.iter().rev().take_while(|b| b.is_ascii_digit()).count();
-            let (word, digits) = item.split_at(letters);
+            // Digits alone are a word that does not exist.
+            let (word, digits) = item.split_at(if letters == 0 { item.len() } else { letters });
             let level = if digits.is_empty() {
                 1
             } else {

@@ -82,19 +82,21 @@ fn parse_unbounded(text: &[u8], unit: Unit, point: u8) -> Result<u64, SizeProble
     };
     let step = match rest {
         [] => 0,
-        b"+1" if whole > 0 || end > 0 => 1i128,
-        b"-1" if whole > 0 || end > 0 => -1,
+        b"+1" if rest.len() < body.len() => 1i128,
+        b"-1" if rest.len() < body.len() => -1,
         _ => return Err(SizeProblem::Invalid),
     };
+    if negative {
+        // Negative sizes are called "too large" on purpose (cli.md 4, traps); a negative nothing is no number.
+        let nothing = !number.iter().any(|b| (b'1'..=b'9').contains(b));
+        return Err(if nothing { SizeProblem::Invalid } else { SizeProblem::TooLarge });
+    }
     let scaled = scale(number, whole, base.pow(power)).ok_or(SizeProblem::TooLarge)? + step;
-    if negative && text.len() == 1 {
-        return Err(SizeProblem::Invalid);
-    }
-    match u64::try_from(if negative { -scaled } else { scaled }) {
-        // Negative sizes are called "too large" on purpose (cli.md 4, traps); the wire holds 63 bits.
-        Ok(value) if i64::try_from(value).is_ok() => Ok(value),
-        _ => Err(SizeProblem::TooLarge),
-    }
+    // The wire holds 63 bits.
+    i64::try_from(scaled)
+        .ok()
+        .and_then(|value| u64::try_from(value).ok())
+        .ok_or(SizeProblem::TooLarge)
 }
 
 /// Multiplies the decimal `number`, whose first `whole` bytes are its integer part, and drops the fraction.
