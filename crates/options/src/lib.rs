@@ -21,13 +21,16 @@
 //! ```
 
 mod check;
+pub mod complete;
 mod context;
 mod daemon;
 mod draft;
 mod error;
+mod help;
 pub mod invoke;
 mod job;
 pub mod location;
+mod man;
 pub mod options;
 mod pack;
 mod parse;
@@ -41,8 +44,10 @@ mod word;
 pub use context::{Context, Environment};
 pub use daemon::DaemonOptions;
 pub use error::{ArgumentProblem, Role, Speaker, UsageError, WordProblem};
+pub use help::{daemon_help, help};
 pub use invoke::Invocation;
 pub use job::{Form, Job, Remote, Transport};
+pub use man::{daemon_man_page, man_page};
 pub use options::Options;
 pub use pack::{Direction, Packing, ServerArguments};
 pub use parse::{Command, parse, parse_daemon};

@@ -12,16 +12,16 @@ use crate::word::Word;
 /// What `a` and `archive` stand for.
 const ARCHIVE: &[u8] = b"rlptgoDd";
 
-/// What `--archive` is refused with.
+/// What `--archive` is refused with, in the order in which one of several is named.
 const ARCHIVE_OPTIONS: [OptionId; 8] = [
-    OptionId::Recursive,
-    OptionId::Dirs,
     OptionId::Links,
-    OptionId::Perms,
-    OptionId::Times,
+    OptionId::DevicesAndSpecials,
     OptionId::Group,
     OptionId::Owner,
-    OptionId::DevicesAndSpecials,
+    OptionId::Times,
+    OptionId::Perms,
+    OptionId::Dirs,
+    OptionId::Recursive,
 ];
 
 /// The options that a daemon does not take.
