@@ -123,7 +123,7 @@ fn protection(draft: &mut Draft) -> Check {
             draft.old_args = Some(leading_decimal(text).clamp(0, 2) as u8);
             draft.secluded = Some(false);
         } else if let Some(text) = protect_args
-            && draft.old_args.is_none()
+            && draft.old_args.unwrap_or(0) == 0
             && draft.secluded.is_none()
         {
             draft.secluded = Some(leading_decimal(text) != 0);
@@ -332,12 +332,8 @@ fn in_place(draft: &mut Draft) -> Check {
         data.partial = Partial::Discard;
         return Ok(());
     }
-    let from_environment = draft
-        .context
-        .environment
-        .partial_dir
-        .clone()
-        .filter(|_| draft.keep_partial && draft.server.is_none());
+    let wanted = draft.keep_partial && draft.server.is_none() && !data.delay_updates;
+    let from_environment = draft.context.environment.partial_dir.clone().filter(|_| wanted);
     let keep = draft.keep_partial || named.is_some();
     let dir = named
         .or(from_environment)
@@ -402,7 +398,7 @@ fn connection(draft: &mut Draft) -> Check {
     let from_environment = environment.iconv.clone().filter(|text| !text.is_empty() && !server);
     connection.iconv = iconv.or(from_environment).and_then(|text| Iconv::parse(&text));
     connection.rsh_from_environment = environment.rsh.clone().filter(|text| !text.is_empty());
-    connection.port = draft.port.and_then(|port| u16::try_from(port).ok()).filter(|&port| port > 0);
+    connection.port = draft.port.filter(|&port| port != 0);
     if let Some(number) = draft.parallel {
         if !(1..=MAX_PARALLEL).contains(&number) {
             return Err(UsageError::Ours("--parallel takes a number from 1 to 64"));

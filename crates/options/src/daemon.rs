@@ -20,8 +20,8 @@ pub struct DaemonOptions {
     pub parameters: Vec<(Word, Word)>,
     /// `--address`.
     pub address: Option<Word>,
-    /// `--port`.
-    pub port: Option<u16>,
+    /// `--port` as given; whether it is one is found out when listening.
+    pub port: Option<i32>,
     /// `--sockopts`.
     pub sockopts: Option<Word>,
     /// `-4`, `-6`.
@@ -78,7 +78,7 @@ pub(crate) struct DaemonDraft {
 /// What to do after parsing.
 pub(crate) enum DaemonCommand {
     Help,
-    Run(DaemonOptions),
+    Run(Box<DaemonOptions>),
 }
 
 /// Parses a whole command line with the rows of daemon mode. `implied`: the program is a daemon whatever it is told.
@@ -101,6 +101,6 @@ pub(crate) fn parse(words: &[Word], implied: bool) -> Result<DaemonCommand, Usag
     if !draft.daemon {
         return Err(UsageError::DaemonOptionAlone);
     }
-    draft.o.port = draft.port.and_then(|port| u16::try_from(port).ok()).filter(|&port| port > 0);
-    Ok(DaemonCommand::Run(draft.o))
+    draft.o.port = draft.port.filter(|&port| port != 0);
+    Ok(DaemonCommand::Run(Box::new(draft.o)))
 }

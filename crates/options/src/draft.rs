@@ -252,27 +252,11 @@ impl Draft {
     }
 
     pub(crate) fn usermap(&mut self, text: &[u8]) -> Result<(), UsageError> {
-        if self.o.attributes.usermap.is_some() {
-            return Err(match self.usermap_by_chown {
-                true => UsageError::MapConflict { later: "usermap", earlier: "chown" },
-                false => UsageError::MapTwice("usermap"),
-            });
-        }
-        self.o.attributes.usermap = Some(text.to_vec());
-        self.o.attributes.owner = true;
-        Ok(())
+        self.map(Half::User, text.to_vec(), false)
     }
 
     pub(crate) fn groupmap(&mut self, text: &[u8]) -> Result<(), UsageError> {
-        if self.o.attributes.groupmap.is_some() {
-            return Err(match self.groupmap_by_chown {
-                true => UsageError::MapConflict { later: "groupmap", earlier: "chown" },
-                false => UsageError::MapTwice("groupmap"),
-            });
-        }
-        self.o.attributes.groupmap = Some(text.to_vec());
-        self.o.attributes.group = true;
-        Ok(())
+        self.map(Half::Group, text.to_vec(), false)
     }
 
     pub(crate) fn chown(&mut self, text: &[u8]) -> Result<(), UsageError> {
@@ -280,28 +264,51 @@ impl Draft {
             Some(colon) => (&text[..colon], &text[colon + 1..]),
             None => (text, &b""[..]),
         };
-        if !user.is_empty() {
-            if self.o.attributes.usermap.is_some() {
-                return Err(match self.usermap_by_chown {
-                    true => UsageError::ChownTwice("user"),
-                    false => UsageError::MapConflict { later: "chown", earlier: "usermap" },
-                });
+        for (half, name) in [(Half::User, user), (Half::Group, group)] {
+            if !name.is_empty() {
+                self.map(half, [b"*:", name].concat(), true)?;
             }
-            self.usermap_by_chown = true;
-            self.o.attributes.usermap = Some([b"*:", user].concat());
-            self.o.attributes.owner = true;
-        }
-        if !group.is_empty() {
-            if self.o.attributes.groupmap.is_some() {
-                return Err(match self.groupmap_by_chown {
-                    true => UsageError::ChownTwice("group"),
-                    false => UsageError::MapConflict { later: "chown", earlier: "groupmap" },
-                });
-            }
-            self.groupmap_by_chown = true;
-            self.o.attributes.groupmap = Some([b"*:", group].concat());
-            self.o.attributes.group = true;
         }
         Ok(())
     }
+
+    /// Sets the map of one half, which may be done once.
+    fn map(&mut self, half: Half, text: Word, by_chown: bool) -> Result<(), UsageError> {
+        let attributes = &mut self.o.attributes;
+        let (option, noun, map, earlier_by_chown, kept) = match half {
+            Half::User => (
+                "usermap",
+                "user",
+                &mut attributes.usermap,
+                &mut self.usermap_by_chown,
+                &mut attributes.owner,
+            ),
+            Half::Group => (
+                "groupmap",
+                "group",
+                &mut attributes.groupmap,
+                &mut self.groupmap_by_chown,
+                &mut attributes.group,
+            ),
+        };
+        if map.is_some() {
+            return Err(match (*earlier_by_chown, by_chown) {
+                (false, false) => UsageError::MapTwice(option),
+                (true, true) => UsageError::ChownTwice(noun),
+                (true, false) => UsageError::MapConflict { later: option, earlier: "chown" },
+                (false, true) => UsageError::MapConflict { later: "chown", earlier: option },
+            });
+        }
+        *map = Some(text);
+        *earlier_by_chown = by_chown;
+        *kept = true;
+        Ok(())
+    }
+}
+
+/// One half of an ownership.
+#[derive(Clone, Copy)]
+enum Half {
+    User,
+    Group,
 }

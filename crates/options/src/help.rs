@@ -83,13 +83,13 @@ fn lines(row: &Row) -> Vec<(String, String)> {
     let is_hidden = row.names.is_empty() && (!row.hidden.is_empty() || letter.is_none());
     match (row.names.first(), letter) {
         (Some(name), Some(letter)) => {
-            lines.push((format!("--{name}{value}, {letter} "), format!("{}{mark}", row.help)))
+            lines.push((format!("--{name}{value}, {letter} "), format!("{}{mark}", row.help)));
         }
         (Some(name), None) => {
-            lines.push((format!("--{name}{value} "), format!("{}{mark}", row.help)))
+            lines.push((format!("--{name}{value} "), format!("{}{mark}", row.help)));
         }
         (None, Some(letter)) if !is_hidden => {
-            lines.push((format!("{letter} "), format!("{}{mark}", row.help)))
+            lines.push((format!("{letter} "), format!("{}{mark}", row.help)));
         }
         _ => {}
     }

@@ -73,14 +73,14 @@ pub enum Transport {
     /// A daemon's socket.
     Daemon {
         /// The address's port, else `--port`, else `None`.
-        port: Option<u16>,
+        port: Option<i32>,
         /// Inside TLS (ours).
         tls: bool,
     },
     /// A daemon started by a remote shell, which gets the port in `RSYNC_PORT`.
     DaemonOverShell {
         /// The address's port, else `--port`, else `None`.
-        port: Option<u16>,
+        port: Option<i32>,
     },
 }
 

@@ -20,7 +20,7 @@ pub enum Location {
         /// The host, which may be empty in later sources.
         host: Host,
         /// The port of the address, `None` for none or 0.
-        port: Option<u16>,
+        port: Option<i32>,
         /// Module and path.
         path: Word,
         /// `rsyncs://`: inside TLS (ours).
@@ -95,11 +95,15 @@ fn host_end(text: &[u8]) -> Option<usize> {
             b'@' => start_of_name = at + 1,
             b'[' if at == start_of_name => {
                 let close = text[at..].iter().position(|&b| b == b']' || b == b'/')? + at;
-                if text[close] != b']' || !matches!(text.get(close + 1), None | Some(b':' | b'/')) {
+                if text[close] != b']'
+                    || close == at + 1
+                    || !matches!(text.get(close + 1), None | Some(b':' | b'/'))
+                {
                     return None;
                 }
                 at = close;
             }
+            b'[' => return None,
             _ => {}
         }
         at += 1;
@@ -120,8 +124,8 @@ fn parse_address(text: &[u8], tls: bool) -> Option<Location> {
             }
             let port = digits
                 .iter()
-                .fold(0u32, |sum, &b| sum.saturating_mul(10).saturating_add(u32::from(b - b'0')));
-            (u16::try_from(port).ok()?, path)
+                .fold(0i32, |sum, &b| sum.saturating_mul(10).saturating_add(i32::from(b - b'0')));
+            (port, path)
         }
         path => (0, path),
     };

@@ -531,8 +531,8 @@ pub struct Connection {
     pub stop_at: Option<Timestamp>,
     /// `--bwlimit` in KiB a second, `None` for none.
     pub bwlimit: Option<u32>,
-    /// `--port`.
-    pub port: Option<u16>,
+    /// `--port` as given; whether it is one is found out when connecting.
+    pub port: Option<i32>,
     /// `--address`.
     pub address: Option<Word>,
     /// `--sockopts`.

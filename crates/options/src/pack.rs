@@ -30,8 +30,6 @@ pub struct Packing {
     /// The version assumed of the peer: the negotiated one with a daemon; this program's highest or `--protocol` with a
     /// remote shell (session.md 2.1).
     pub version: u8,
-    /// There is no destination, so the source is listed.
-    pub listing: bool,
 }
 
 /// The words of a server's command line, apart from its file arguments.
@@ -106,9 +104,8 @@ impl Options {
         add(once(self.connection.dry_run), 'n');
         add(once(attributes.links), 'l');
         let explicit = select.dirs == Dirs::Yes && !select.recursive;
-        let listing = select.dirs != Dirs::Refused
-            && !select.recursive
-            && (self.output.list_only || packing.listing);
+        let listed = self.output.list_only || self.arguments.len() == 1;
+        let listing = select.dirs != Dirs::Refused && !select.recursive && listed;
         add(once(explicit || listing || self.deletes_dirs_only(packing)), 'd');
         if push {
             add(once(attributes.keep_dirlinks), 'K');

@@ -81,7 +81,7 @@ pub fn parse(words: &[Word], context: &Context) -> Result<Command, UsageError> {
 pub fn parse_daemon(words: &[Word], implied: bool) -> Result<Command, UsageError> {
     Ok(match daemon::parse(words, implied)? {
         DaemonCommand::Help => Command::DaemonHelp,
-        DaemonCommand::Run(options) => Command::Daemon(Box::new(options)),
+        DaemonCommand::Run(options) => Command::Daemon(options),
     })
 }
 
@@ -175,11 +175,8 @@ impl<'a> Parser<'a> {
             }
             Value::None
         } else {
-            let attached = match rest {
-                [] => None,
-                [b'=', rest @ ..] => Some(rest),
-                rest => Some(rest),
-            };
+            let attached =
+                Some(rest.strip_prefix(b"=").unwrap_or(rest)).filter(|_| !rest.is_empty());
             self.value(row, word, attached)?
         };
         Ok(Item::Option(Occurrence { row, name: None, value }))

@@ -162,7 +162,7 @@ fn ours(refuse: &str, line: &str) -> Option<String> {
         Form::Pull { sources, .. } => (Direction::Pull, sources),
         form => panic!("{form:?}"),
     };
-    let packing = Packing { direction, version: 32, listing: job.listing };
+    let packing = Packing { direction, version: 32 };
     let invocation = options.daemon_invocation(packing, b"m", &files).expect("words");
     let mut sent = invocation.words;
     sent.extend(invocation.secluded.into_iter().flatten());

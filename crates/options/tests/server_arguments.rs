@@ -6,259 +6,14 @@ mod common;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use common::line_up::OPTIONS;
 use common::{context, run_stock, stock_is_here, words};
-use syncline_options::{Command, Direction, Form, Packing, Word, parse};
-
-/// Options by themselves; each is tried in both directions, and random choices of them together.
-const OPTIONS: &[&str] = &[
-    "-a",
-    "-v",
-    "-vv",
-    "-q",
-    "-qq",
-    "--stats",
-    "--progress",
-    "-P",
-    "-i",
-    "-ii",
-    "--out-format=%n",
-    "--out-format=%o",
-    "--out-format=%i",
-    "--out-format=%%i",
-    "--out-format=%-10i",
-    "--list-only",
-    "--stderr=all",
-    "--stderr=c",
-    "--msgs2stderr",
-    "--no-msgs2stderr",
-    "--info=name0",
-    "--info=name2,del",
-    "--info=all2,name1",
-    "--info=none",
-    "--info=stats2,misc",
-    "--info=progress2",
-    "--info=flist0",
-    "--debug=all",
-    "-h",
-    "-8",
-    "--no-motd",
-    "-r",
-    "--no-r",
-    "-d",
-    "--no-d",
-    "--old-dirs",
-    "-R",
-    "--no-R",
-    "--no-implied-dirs",
-    "--mkpath",
-    "-x",
-    "-xx",
-    "-m",
-    "-C",
-    "-F",
-    "--exclude=a",
-    "--max-size=10k",
-    "--min-size=1.5k",
-    "--max-size=0",
-    "--existing",
-    "--ignore-non-existing",
-    "--ignore-existing",
-    "-u",
-    "--ignore-missing-args",
-    "--delete-missing-args",
-    "--remove-source-files",
-    "--remove-sent-files",
-    "-c",
-    "--cc=md5",
-    "--cc=auto",
-    "--cc=auto,auto",
-    "--cc=xxh3,md5",
-    "--cc=none",
-    "--cc=XXH3",
-    "--checksum-seed=5",
-    "--checksum-seed=-5",
-    "-I",
-    "--size-only",
-    "--modify-window=2",
-    "-@-1",
-    "--modify-window=0",
-    "-W",
-    "--no-W",
-    "-B700",
-    "-B0",
-    "-B1k",
-    "-y",
-    "-yy",
-    "--compare-dest=x",
-    "--link-dest=x",
-    "--link-dest=../y",
-    "--copy-dest=x",
-    "-z",
-    "-zz",
-    "-zzz",
-    "--zc=zstd",
-    "--zc=zlib",
-    "--zc=zlibx",
-    "--zc=lz4",
-    "--zc=none",
-    "--zc=auto",
-    "--zc=ZSTD",
-    "--old-compress",
-    "--new-compress",
-    "--zl=5",
-    "--zl=-3",
-    "--zl=99",
-    "--no-z",
-    "--zt=3",
-    "--skip-compress=gz/jpg",
-    "-S",
-    "--preallocate",
-    "--inplace",
-    "--no-inplace",
-    "--append",
-    "--append-verify",
-    "--no-append",
-    "--partial",
-    "--no-partial",
-    "--partial-dir=p",
-    "--partial-dir=./p//q/",
-    "--partial-dir=.",
-    "--delay-updates",
-    "-T",
-    "--temp-dir=t",
-    "-b",
-    "--no-backup",
-    "--backup-dir=bk",
-    "--backup-dir=./bk",
-    "--suffix=.old",
-    "--suffix=~",
-    "--fsync",
-    "-p",
-    "-E",
-    "--chmod=u+x",
-    "-A",
-    "-X",
-    "-XX",
-    "-t",
-    "-U",
-    "-UU",
-    "--open-noatime",
-    "-O",
-    "-J",
-    "-o",
-    "-g",
-    "-D",
-    "--no-D",
-    "--devices",
-    "--specials",
-    "--no-specials",
-    "--no-devices",
-    "--copy-devices",
-    "--write-devices",
-    "--no-write-devices",
-    "--drop-D",
-    "--super",
-    "--no-super",
-    "--fake-super",
-    "-l",
-    "-L",
-    "--copy-unsafe-links",
-    "--safe-links",
-    "-k",
-    "-K",
-    "--munge-links",
-    "--insecure-links",
-    "-H",
-    "-HH",
-    "--numeric-ids",
-    "--usermap=a:b",
-    "--groupmap=*:b",
-    "--chown=u:g",
-    "--chown=:g",
-    "--chown=u",
-    "--no-o",
-    "--no-g",
-    "--delete",
-    "--delete-before",
-    "--del",
-    "--delete-delay",
-    "--delete-after",
-    "--delete-excluded",
-    "--force",
-    "--ignore-errors",
-    "--max-delete=5",
-    "--max-delete=0",
-    "--max-delete=-1",
-    "-n",
-    "-M--foo",
-    "-M-x=a*b",
-    "--blocking-io",
-    "--timeout=30",
-    "--timeout=-1",
-    "--no-timeout",
-    "--bwlimit=100",
-    "--bwlimit=1.5m",
-    "--bwlimit=0",
-    "--bwlimit=512b",
-    "--no-bwlimit",
-    "--port=99",
-    "--address=1.2.3.4",
-    "-4",
-    "-6",
-    "--protocol=31",
-    "--protocol=29",
-    "--iconv=utf8,latin1",
-    "--iconv=utf8",
-    "--iconv=-",
-    "--no-iconv",
-    "-s",
-    "--old-args",
-    "--trust-sender",
-    "--max-alloc=2g",
-    "--max-alloc=1g",
-    "--max-alloc=1024m",
-    "--files-from=list",
-    "--files-from=:list",
-    "-0",
-    "--no-inc-recursive",
-    "--no-i-r",
-    "--ignore-times",
-    "--no-times",
-    "--no-perms",
-    "--only-write-batch=bb",
-    "--write-batch=bb",
-    "--confine-root=/",
-    "--stop-after=5",
-    "--no-h",
-    "--log-file=log",
-    "--rsync-path=rr",
-    "--outbuf=L",
-    "-no-implied-dirs",
-    "--no-old-args",
-    "--no-numeric-ids",
-    "--no-H",
-    "--no-X",
-    "--no-links",
-    "--no-l",
-    "--no-A",
-    "--no-U",
-    "--no-i",
-    "--no-v",
-    "--no-progress",
-    "--no-x",
-    "--no-relative",
-    "--no-fuzzy",
-    "--no-m",
-    "--no-0",
-    "--no-from0",
-    "--no-delay-updates",
-    "--no-ignore-errors",
-    "--no-force",
-    "--no-open-noatime",
-    "--no-c",
-];
+use syncline_options::{Command, Direction, Form, Invocation, Packing, Word, parse};
 
 const BATCH_FILES: &[&str] = &["bb", "bb.sh"];
+
+/// What both say when the transfer is a local one.
+const LOCAL: &str = "local";
 
 struct Bench {
     directory: tempfile::TempDir,
@@ -270,7 +25,7 @@ impl Bench {
         let script = directory.path().join("rsh");
         std::fs::write(
             &script,
-            "#!/bin/sh\nfor word; do printf '%s\\0' \"$word\"; done >words\nexec >/dev/null\ncat >stream\nexit 1\n",
+            "#!/bin/sh\ntrap '' USR1 TERM HUP PIPE\nfor word; do printf '%s\\0' \"$word\"; done >words\nexec >/dev/null\ncat >stream\nexit 1\n",
         )
         .expect("a script");
         std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755))
@@ -300,6 +55,9 @@ impl Bench {
             }
             Err(_) => {
                 let text = String::from_utf8_lossy(&output.stderr).into_owned();
+                if ["link_stat", "change_dir"].iter().any(|call| text.contains(call)) {
+                    return Err(LOCAL.to_owned());
+                }
                 Err(text
                     .lines()
                     .take_while(|line| !line.starts_with("rsync error:"))
@@ -312,6 +70,12 @@ impl Bench {
 
 /// What we would give to it.
 fn ours(line: &[Word], variables: &[(String, String)]) -> Result<Vec<Word>, String> {
+    let mut words = invocation(line, variables)?.words;
+    words.remove(0);
+    Ok(words)
+}
+
+fn invocation(line: &[Word], variables: &[(String, String)]) -> Result<Invocation, String> {
     let text = |error: syncline_options::UsageError| error.to_string();
     let command = parse(line, &context(variables)).map_err(text)?;
     let Command::Transfer(options) = command else { return Err(format!("{command:?}")) };
@@ -319,13 +83,12 @@ fn ours(line: &[Word], variables: &[(String, String)]) -> Result<Vec<Word>, Stri
     let (direction, remote, files) = match job.form {
         Form::Push { remote, destination, .. } => (Direction::Push, remote, vec![destination]),
         Form::Pull { remote, sources, .. } => (Direction::Pull, remote, sources),
+        Form::Local { .. } => return Err(LOCAL.to_owned()),
         form => return Err(format!("{form:?}")),
     };
     let version = options.connection.protocol.map_or(32, |version| version as u8);
-    let packing = Packing { direction, version, listing: job.listing };
-    let mut words = options.shell_invocation(packing, &remote, &files).map_err(text)?.words;
-    words.remove(0);
-    Ok(words)
+    let packing = Packing { direction, version };
+    options.shell_invocation(packing, &remote, &files).map_err(text)
 }
 
 fn show(result: &Result<Vec<Word>, String>) -> String {
@@ -366,7 +129,7 @@ fn each_option_travels_as_stock_sends_it() {
     }
     let bench = Bench::new();
     let mut differences = Vec::new();
-    for option in OPTIONS.iter().filter(|&&option| option != "-T") {
+    for option in OPTIONS.iter() {
         for line in both_ways(&[option]) {
             compare(&bench, &line, &[], &mut differences);
         }
@@ -397,12 +160,176 @@ fn options_together_travel_as_stock_sends_them() {
         std::env::var("SYNCLINE_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(200);
     for _ in 0..rounds {
         let count = 2 + random(6);
-        let chosen: Vec<&str> = (0..count)
-            .map(|_| OPTIONS[random(OPTIONS.len())])
-            .filter(|&option| option != "-T")
-            .collect();
+        let chosen: Vec<&str> = (0..count).map(|_| OPTIONS[random(OPTIONS.len())]).collect();
         for line in both_ways(&chosen) {
             compare(&bench, &line, &[], &mut differences);
+        }
+    }
+    assert!(
+        differences.is_empty(),
+        "{} differences\n{}",
+        differences.len(),
+        differences.join("\n")
+    );
+}
+
+#[test]
+fn the_environment_and_odd_file_names_change_words_as_with_stock() {
+    if !stock_is_here("the_environment_and_odd_file_names_change_words_as_with_stock") {
+        return;
+    }
+    let bench = Bench::new();
+    let mut differences = Vec::new();
+    let variables = [
+        ("RSYNC_OLD_ARGS", "0"),
+        ("RSYNC_OLD_ARGS", "1"),
+        ("RSYNC_OLD_ARGS", "2"),
+        ("RSYNC_OLD_ARGS", "x"),
+        ("RSYNC_OLD_ARGS", ""),
+        ("RSYNC_PROTECT_ARGS", "1"),
+        ("RSYNC_PROTECT_ARGS", "0"),
+        ("RSYNC_PROTECT_ARGS", "yes"),
+        ("RSYNC_PROTECT_ARGS", ""),
+        ("RSYNC_PARTIAL_DIR", "pd"),
+        ("RSYNC_PARTIAL_DIR", "."),
+        ("RSYNC_PARTIAL_DIR", ""),
+        ("RSYNC_MAX_ALLOC", "3g"),
+        ("RSYNC_MAX_ALLOC", ""),
+        ("RSYNC_ICONV", "utf8,latin1"),
+        ("RSYNC_ICONV", ""),
+        ("RSYNC_ICONV", "-"),
+    ];
+    for (name, value) in variables {
+        let variables = [(name.to_owned(), value.to_owned())];
+        for options in [
+            "-r",
+            "-s",
+            "--no-s",
+            "--old-args",
+            "--no-old-args",
+            "--partial",
+            "--partial-dir=q",
+            "--max-alloc=1g",
+            "--no-iconv",
+            "--iconv=utf8",
+            "--partial --inplace",
+            "-P --delay-updates",
+        ] {
+            for line in both_ways(&[options, "--suffix=a*"]) {
+                compare(&bench, &line, &variables, &mut differences);
+            }
+        }
+    }
+    let names = [
+        "~", "~/x", "~bob", "-x", "a\\*b", "a\\b", "{a,b}", "a$b", "a;b|c", "it's", "*.c", "[ab]",
+        "a\"b", "", "/", "~bob/./x", "~/./y", "a\tb", "a\u{e9}b",
+    ];
+    for name in names {
+        for options in [
+            "",
+            "-s",
+            "--old-args",
+            "--old-args --old-args",
+            "-R",
+            "--trust-sender",
+            "--files-from=:list",
+            "-M-x{y}",
+        ] {
+            for ends in
+                [["a".to_owned(), format!("h:{name}")], [format!("u@h:{name}"), "dst".to_owned()]]
+            {
+                let mut line = words("-e ./rsh");
+                line.extend(words(options));
+                line.extend(ends.map(String::into_bytes));
+                compare(&bench, &line, &[], &mut differences);
+            }
+        }
+    }
+    for line in [
+        "-e './rsh -x' u@h:a dst",
+        "-e ./rsh a@b@h:a dst",
+        "-e ./rsh [::1]:a dst",
+        "-e ./rsh u@[fe80::1%eth0]:a dst",
+        "-e ./rsh u@h::m/x dst",
+        "-e ./rsh rsync://u@h:99/m/x dst",
+        "-e ./rsh rsync://h:x/m dst",
+        "-e ./rsh RSYNC://h/m dst",
+        "-e ./rsh rsync://h:99999/m dst",
+        "-e ./rsh rsync://u:p@h/x dst",
+        "-e ./rsh h[1]:x dst",
+        "-e ./rsh h]:x dst",
+        "-e ./rsh [h]x:y dst",
+        "-e ./rsh []:y dst",
+        "-e ./rsh u@[h]:y dst",
+        "-e ./rsh u@x[h]:y dst",
+        "-e ./rsh u[@h:y dst",
+        "-e ./rsh [a/b]:y dst",
+        "-e ./rsh rsync://[h/x dst",
+        "-e ./rsh rsync://h[1]/x dst",
+        "-e ./rsh rsync://u@[::1]/x dst",
+        "-e ./rsh rsync:///x dst",
+        "-e ./rsh [h:1]:x dst",
+        "-e ./rsh rsync://h:/x dst",
+        "-e ./rsh rsync:// dst",
+        "-e ./rsh @h:x dst",
+        "-e ./rsh h:a :b h:c dst",
+        "-e ./rsh h:a h:b :c",
+        "-e ./rsh h:",
+        "-e ./rsh h:x",
+        "-e ./rsh -r h:x",
+        "-e ./rsh --no-d h:x",
+        "-e ./rsh rsync://[::1]:5/m dst",
+        "-e ./rsh a h::m",
+        "-4 -e ./rsh h:a dst",
+        "-e ./rsh --rsync-path a'b h:a dst",
+        "-e ./rsh rsync://h dst",
+        "-e ./rsh rsync://h/ dst",
+        "-e ./rsh [::1:a dst",
+        "-e ./rsh h:[x dst",
+        "-e ./rsh rsync:/h:x dst",
+    ] {
+        compare(&bench, &words(line), &[], &mut differences);
+    }
+    assert!(
+        differences.is_empty(),
+        "{} differences\n{}",
+        differences.len(),
+        differences.join("\n")
+    );
+}
+
+#[test]
+fn secluded_words_are_those_of_stock() {
+    if !stock_is_here("secluded_words_are_those_of_stock") {
+        return;
+    }
+    let bench = Bench::new();
+    let mut differences = Vec::new();
+    for options in [
+        "-s",
+        "-sa --delete",
+        "-s --temp-dir=",
+        "-s -M-x --suffix=.a*",
+        "-s --partial-dir=p --link-dest=../x",
+        "-s --files-from=:list",
+    ] {
+        for line in both_ways(&[options]) {
+            bench.stock(&line, &[]).expect("a run of the script");
+            let stream = std::fs::read(bench.path().join("stream")).expect("the stream");
+            let stock: Vec<Word> = stream
+                .split(|&b| b == 0)
+                .map(<[u8]>::to_vec)
+                .take_while(|word| !word.is_empty())
+                .collect();
+            let ours =
+                invocation(&line, &[]).map(|invocation| invocation.secluded.unwrap_or_default());
+            if ours.as_ref() != Ok(&stock) {
+                differences.push(format!(
+                    "{options}\n  stock {}\n  ours  {}",
+                    show(&Ok(stock)),
+                    show(&ours)
+                ));
+            }
         }
     }
     assert!(

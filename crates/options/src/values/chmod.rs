@@ -123,7 +123,7 @@ impl Chmod {
             }
             bits = rule.change.apply(bits, is_dir || had_x, umask);
         }
-        mode & !0o7777 | bits
+        (mode & !0o7777) | bits
     }
 }
 
@@ -159,8 +159,8 @@ impl Change {
                 cleared |= special_cleared;
                 (u32::from(rwx), special)
             }
-            Bits::FromUser => (mode >> 6 & 7, 0),
-            Bits::FromGroup => (mode >> 3 & 7, 0),
+            Bits::FromUser => ((mode >> 6) & 7, 0),
+            Bits::FromGroup => ((mode >> 3) & 7, 0),
             Bits::FromOther => (mode & 7, 0),
         };
         if !matches!(bits, Bits::Letters { .. }) {
@@ -168,7 +168,7 @@ impl Change {
                 + u32::from(classes.group) * 0o2000
                 + u32::from(classes.other) * 0o1000;
         }
-        let mut value = rwx * 0o111 & class_mask;
+        let mut value = (rwx * 0o111) & class_mask;
         if who.is_none() {
             value &= !umask;
         }
@@ -176,7 +176,7 @@ impl Change {
         match operator {
             Operator::Add => mode | value,
             Operator::Remove => mode & !value,
-            Operator::Set => mode & !cleared | value,
+            Operator::Set => (mode & !cleared) | value,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! `--info` and `--debug`: words with levels (cli.md 7).
 
+use std::fmt::Write as _;
+
 use crate::word::Word;
 
 /// The highest level of any flag.
@@ -177,7 +179,9 @@ impl<F: Flag> Levels<F> {
                 return Err(LevelsProblem::Help);
             } else if is("NONE") || is("ALL") {
                 let level = if is("NONE") { 0 } else { level };
-                F::ALL.iter().for_each(|&flag| self.set(flag, level));
+                for &flag in F::ALL {
+                    self.set(flag, level);
+                }
             } else if let Some(&flag) = F::ALL.iter().find(|flag| is(flag.word())) {
                 self.set(flag, level);
             } else {
@@ -265,10 +269,14 @@ const DEBUG_ROWS: &[&[(Debug, u8)]] = &[
 /// Adds what `verbose` times `-v` implies.
 pub(crate) fn imply_verbosity(info: &mut Levels<Info>, debug: &mut Levels<Debug>, verbose: u8) {
     for row in INFO_ROWS.iter().take(usize::from(verbose) + 1) {
-        row.iter().for_each(|&(flag, level)| info.imply(flag, level));
+        for &(flag, level) in *row {
+            info.imply(flag, level);
+        }
     }
     for row in DEBUG_ROWS.iter().take(usize::from(verbose) + 1) {
-        row.iter().for_each(|&(flag, level)| debug.imply(flag, level));
+        for &(flag, level) in *row {
+            debug.imply(flag, level);
+        }
     }
 }
 
@@ -287,12 +295,13 @@ fn help<F: Flag>(option: &str, rows: &[&[(F, u8)]]) -> String {
         "Words for {option}; append a digit to set a level (0 silences, no digit means 1).\n\n"
     );
     for flag in F::ALL {
-        text.push_str(&format!("{:<10} {}\n", flag.word(), flag.help()));
+        let _ = writeln!(text, "{:<10} {}", flag.word(), flag.help());
     }
-    text.push_str(&format!(
+    let _ = write!(
+        text,
         "\n{:<10} every word of {option} (ALL4 for the highest levels)\n{:<10} no word of {option} (same as ALL0)\n{:<10} show this list\n",
         "ALL", "NONE", "HELP"
-    ));
+    );
     text.push_str("\nWords that each repetition of -v adds:\n");
     for (count, row) in rows.iter().enumerate().filter(|(_, row)| !row.is_empty()) {
         let words: Vec<String> = F::ALL
@@ -300,7 +309,7 @@ fn help<F: Flag>(option: &str, rows: &[&[(F, u8)]]) -> String {
             .filter_map(|flag| row.iter().find(|(of, _)| of.index() == flag.index()))
             .map(|&(flag, level)| spell(flag, level))
             .collect();
-        text.push_str(&format!("{count}) {}\n", words.join(",")));
+        let _ = writeln!(text, "{count}) {}", words.join(","));
     }
     text
 }
@@ -332,7 +341,9 @@ pub(crate) fn info_for_server(info: &Levels<Info>, server_sends: bool) -> Option
     let mut common = None;
     if set.len() == concerned.len() {
         let mut counts = [0usize; MAX_LEVEL as usize + 1];
-        set.iter().for_each(|&(_, level)| counts[usize::from(level.min(MAX_LEVEL))] += 1);
+        for &(_, level) in &set {
+            counts[usize::from(level.min(MAX_LEVEL))] += 1;
+        }
         common = (0..=MAX_LEVEL)
             .max_by_key(|&level| counts[usize::from(level)])
             .filter(|&level| counts[usize::from(level)] >= 5);

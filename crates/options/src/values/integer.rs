@@ -22,11 +22,7 @@ pub fn parse(text: &[u8]) -> Result<i32, IntegerProblem> {
 /// begin with a number is 0 followed by all of it.
 fn leading(text: &[u8]) -> (i64, &[u8]) {
     let trimmed = text.trim_ascii_start();
-    let (negative, unsigned) = match trimmed {
-        [b'-', rest @ ..] => (true, rest),
-        [b'+', rest @ ..] => (false, rest),
-        rest => (false, rest),
-    };
+    let (negative, unsigned) = sign(trimmed);
     let (base, digits) = match unsigned {
         [b'0', b'x' | b'X', rest @ ..] if rest.first().is_some_and(u8::is_ascii_hexdigit) => {
             (16, rest)
@@ -49,16 +45,20 @@ fn leading(text: &[u8]) -> (i64, &[u8]) {
 /// Reads a decimal integer at the start of `text` and ignores the rest, as the environment's numbers are read.
 pub fn leading_decimal(text: &[u8]) -> i64 {
     let trimmed = text.trim_ascii_start();
-    let (negative, digits) = match trimmed {
-        [b'-', rest @ ..] => (true, rest),
-        [b'+', rest @ ..] => (false, rest),
-        rest => (false, rest),
-    };
+    let (negative, digits) = sign(trimmed);
     let magnitude = digits
         .iter()
         .take_while(|b| b.is_ascii_digit())
         .fold(0i64, |sum, &b| sum.saturating_mul(10).saturating_add(i64::from(b - b'0')));
     if negative { -magnitude } else { magnitude }
+}
+
+/// Takes a sign off; true is minus.
+fn sign(text: &[u8]) -> (bool, &[u8]) {
+    match text.strip_prefix(b"-") {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix(b"+").unwrap_or(text)),
+    }
 }
 
 #[cfg(test)]

@@ -77,8 +77,7 @@ fn parse_unbounded(text: &[u8], unit: Unit, point: u8) -> Result<u64, SizeProble
     };
     let (base, rest) = match rest {
         [b'b' | b'B', rest @ ..] => (1000u64, rest),
-        [b'i' | b'I', b'b' | b'B', rest @ ..] => (1024, rest),
-        rest => (1024, rest),
+        [b'i' | b'I', b'b' | b'B', rest @ ..] | rest => (1024, rest),
     };
     let step = match rest {
         [] => 0,

@@ -1,5 +1,9 @@
 //! Helpers of the black-box tests against the stock program.
 
+#![allow(dead_code)] // No test uses all of it.
+
+pub(crate) mod line_up;
+
 use std::path::Path;
 use std::process::{Command as Process, Output};
 
@@ -15,6 +19,7 @@ const ENVIRONMENT: &[(&str, &str)] = &[
 ];
 
 /// Whether the stock program of the right version is here; says so if not.
+#[allow(clippy::print_stderr)] // A skipped test says so.
 pub(crate) fn stock_is_here(test: &str) -> bool {
     let version = Process::new("rsync").arg("--version").output();
     let here = version.is_ok_and(|output| output.stdout.starts_with(b"rsync  version 3.5."));
