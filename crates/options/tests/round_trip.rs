@@ -68,8 +68,7 @@ fn meaning(o: &Options, direction: Direction) -> Vec<String> {
         tell(
             "dirs",
             &(!select.recursive
-                && (select.dirs == Dirs::Yes
-                    || (select.takes_dirs() && (deletes(o) || out.list_only)))),
+                && (select.dirs == Dirs::Yes || (select.takes_dirs() && deletes(o)))),
         );
         tell("delete", &(o.delete.when, o.delete.excluded, o.delete.force, o.delete.max));
         tell("sizes", &(select.max_size, select.min_size, data.size_only));

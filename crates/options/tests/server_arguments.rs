@@ -47,24 +47,20 @@ impl Bench {
             let _ = std::fs::remove_file(self.path().join(stale));
         }
         let output = run_stock(self.path(), line, variables);
-        match std::fs::read(&log) {
-            Ok(bytes) => {
-                let mut words: Vec<Word> = bytes.split(|&b| b == 0).map(<[u8]>::to_vec).collect();
-                words.pop();
-                Ok(words)
-            }
-            Err(_) => {
-                let text = String::from_utf8_lossy(&output.stderr).into_owned();
-                if ["link_stat", "change_dir"].iter().any(|call| text.contains(call)) {
-                    return Err(LOCAL.to_owned());
-                }
-                Err(text
-                    .lines()
-                    .take_while(|line| !line.starts_with("rsync error:"))
-                    .collect::<Vec<_>>()
-                    .join("\n"))
-            }
+        if let Ok(bytes) = std::fs::read(&log) {
+            let mut words: Vec<Word> = bytes.split(|&b| b == 0).map(<[u8]>::to_vec).collect();
+            words.pop();
+            return Ok(words);
         }
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        if ["link_stat", "change_dir"].iter().any(|call| text.contains(call)) {
+            return Err(LOCAL.to_owned());
+        }
+        Err(text
+            .lines()
+            .take_while(|line| !line.starts_with("rsync error:"))
+            .collect::<Vec<_>>()
+            .join("\n"))
     }
 }
 
@@ -129,7 +125,7 @@ fn each_option_travels_as_stock_sends_it() {
     }
     let bench = Bench::new();
     let mut differences = Vec::new();
-    for option in OPTIONS.iter() {
+    for option in OPTIONS {
         for line in both_ways(&[option]) {
             compare(&bench, &line, &[], &mut differences);
         }

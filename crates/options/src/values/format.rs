@@ -47,7 +47,7 @@ pub struct Format {
 
 impl Format {
     /// Parses a format. Every text is one: what is not an escape is literal. Whether a letter has a value depends on
-    /// the program (`%h` has one in a daemon's log only), so unknown letters are fields too; [`Format::spelling`]
+    /// the program (`%h` has one in a daemon's log only), so unknown letters are fields too; [`Piece::spelling`]
     /// gives back their text.
     pub fn parse(text: &[u8]) -> Self {
         let mut pieces = Vec::new();
