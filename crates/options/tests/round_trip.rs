@@ -14,6 +14,8 @@ const TOLD: &[Info] = &[Info::Misc, Info::Mount, Info::Name, Info::Stats, Info::
 
 /// Everything that must arrive, as comparable text.
 fn meaning(o: &Options, direction: Direction) -> Vec<String> {
+    // A map switches its half on where it arrives, even after --no-owner here.
+    let push = direction == Direction::Push;
     let mut told = Vec::new();
     let mut tell =
         |name: &str, value: &dyn std::fmt::Debug| told.push(format!("{name}: {value:?}"));
@@ -49,8 +51,8 @@ fn meaning(o: &Options, direction: Direction) -> Vec<String> {
             a.perms,
             a.acls,
             a.times,
-            a.owner || a.usermap.is_some(),
-            a.group || a.groupmap.is_some(),
+            a.owner || (push && a.usermap.is_some()),
+            a.group || (push && a.groupmap.is_some()),
             a.devices,
             a.specials,
             a.links,
@@ -58,16 +60,17 @@ fn meaning(o: &Options, direction: Direction) -> Vec<String> {
         ),
     );
     tell("counts", &(a.xattrs.min(2), a.atimes.min(2), a.hard_links.min(2)));
-    tell("symlinks", &(a.copy_unsafe_links, a.safe_links, a.open_noatime));
+    tell("symlinks", &(a.copy_unsafe_links, a.safe_links, a.open_noatime || a.atimes > 1));
     tell("connection", &(c.dry_run, c.timeout, c.bwlimit, c.max_alloc, o.delete.ignore_errors));
     tell(
         "delete missing",
         &(select.missing_arguments == syncline_options::options::MissingArguments::Delete),
     );
-    if direction == Direction::Push {
+    if push {
         tell(
             "dirs",
-            &(!select.recursive
+            &(!out.list_only
+                && !select.recursive
                 && (select.dirs == Dirs::Yes || (select.takes_dirs() && deletes(o)))),
         );
         tell("delete", &(o.delete.when, o.delete.excluded, o.delete.force, o.delete.max));

@@ -1,7 +1,7 @@
 //! `--stop-after` and `--stop-at` (cli.md 4.3).
 
 use jiff::civil::{Date, DateTime};
-use jiff::{Timestamp, ToSpan, Zoned};
+use jiff::{SignedDuration, Timestamp, ToSpan, Zoned};
 
 use super::integer::leading_decimal;
 
@@ -21,7 +21,8 @@ pub fn after(text: &[u8], now: &Zoned) -> Result<Timestamp, StopProblem> {
         return Err(StopProblem::Invalid);
     }
     // A limit beyond the calendar is no limit that anybody could meet.
-    Ok(now.timestamp().checked_add(minutes.min(1 << 40).minutes()).unwrap_or(Timestamp::MAX))
+    let wait = SignedDuration::from_secs(minutes.saturating_mul(60));
+    Ok(now.timestamp().checked_add(wait).unwrap_or(Timestamp::MAX))
 }
 
 /// The moment that `[[Y-]M-]D`, `…T H:M`, `H:M`, `T H:M` or `:M` (without blanks) names in the local time zone of `now`.
@@ -170,6 +171,18 @@ mod tests {
             ("2027-2-30T", "2027-03-02T00:00:00Z"),
         ] {
             assert_eq!(resolve(text).as_deref(), Ok(moment), "{text}");
+        }
+    }
+
+    #[test]
+    fn minutes_may_go_beyond_the_calendar() {
+        let now: Zoned = "2026-11-21T17:02:39+00:00[UTC]".parse().expect("a date");
+        assert_eq!(
+            after(b"2h", &now).map(|moment| moment.to_string()).as_deref(),
+            Ok("2026-11-21T17:04:39Z")
+        );
+        for text in ["20200120127", "99999999999999999999"] {
+            assert_eq!(after(text.as_bytes(), &now), Ok(Timestamp::MAX), "{text}");
         }
     }
 
