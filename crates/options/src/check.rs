@@ -9,6 +9,7 @@ use crate::options::{
 };
 use crate::parse::Command;
 use crate::serve_only::ServeOnly;
+use crate::table::OptionId;
 use crate::unpack::Capabilities;
 use crate::values::choice::{Checksum, ChecksumChoice, Compression, Compressor};
 use crate::values::flags::{Info, imply_verbosity};
@@ -30,6 +31,15 @@ const DELAY_DIR: &[u8] = b".~tmp~";
 /// Most sessions of `--parallel`.
 const MAX_PARALLEL: i32 = 64;
 
+/// What may stand beside `--serve-only`.
+const SERVE_ONLY_OPTIONS: &[OptionId] = &[
+    OptionId::ServeOnly,
+    OptionId::ServeReadOnly,
+    OptionId::ServeWriteOnly,
+    OptionId::ServeMunge,
+    OptionId::ServeNoDelete,
+];
+
 type Check = Result<(), UsageError>;
 
 /// Ends parsing. `bare`: there was not a single word.
@@ -39,6 +49,12 @@ pub(crate) fn finish(mut draft: Draft, bare: bool) -> Result<Command, UsageError
     }
     let serving = draft.serve_access.is_some() || draft.serve_munge || draft.serve_no_delete;
     if let Some(dir) = draft.serve_only.take() {
+        let alone = draft.o.used.iter().all(|(id, _)| SERVE_ONLY_OPTIONS.contains(id));
+        if !alone || !draft.o.arguments.is_empty() {
+            return Err(UsageError::Ours(
+                "--serve-only takes --ro, --wo, --munge and --no-del beside it, nothing else",
+            ));
+        }
         return Ok(Command::ServeOnly(ServeOnly {
             dir,
             access: draft.serve_access.unwrap_or_default(),
@@ -426,6 +442,58 @@ fn implied_filters(draft: &mut Draft) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::context::Context;
+    use crate::serve_only::Access;
+
+    fn parse(line: &str) -> Result<Command, UsageError> {
+        let words: Vec<Word> = line.split(' ').map(|word| word.as_bytes().to_vec()).collect();
+        crate::parse(
+            &words,
+            &Context::at("2026-11-21T17:02:39+00:00[UTC]".parse().expect("a date")),
+        )
+    }
+
+    #[test]
+    fn serve_only_stands_alone() {
+        let Ok(Command::ServeOnly(serve)) = parse("--serve-only /srv --ro --no-del") else {
+            panic!("a good line")
+        };
+        assert_eq!((serve.dir.as_slice(), serve.access), (&b"/srv"[..], Access::ReadOnly));
+        assert!(serve.no_delete && !serve.munge);
+        assert!(matches!(parse("--serve-only /srv -a"), Err(UsageError::Ours(_))));
+        assert!(matches!(parse("--serve-only /srv x"), Err(UsageError::Ours(_))));
+        assert!(matches!(parse("--ro a b"), Err(UsageError::Ours(_))));
+    }
+
+    #[test]
+    fn parallel_has_bounds_and_no_batches() {
+        let Ok(Command::Transfer(options)) = parse("--parallel=4 a b") else {
+            panic!("a good line")
+        };
+        assert_eq!(options.parallel, 4);
+        assert!(matches!(parse("--parallel=0 a b"), Err(UsageError::Ours(_))));
+        assert!(matches!(parse("--parallel=65 a b"), Err(UsageError::Ours(_))));
+        assert!(matches!(parse("--parallel=2 --read-batch=f b"), Err(UsageError::Ours(_))));
+    }
+
+    #[test]
+    fn a_server_knows_none_of_our_options() {
+        let error = parse("--server --parallel=2 . d").expect_err("unknown there");
+        assert_eq!(error.to_string(), "rsync: on remote machine: --parallel=2: unknown option");
+    }
+
+    #[test]
+    fn the_first_option_that_is_not_performed_is_named() {
+        let Ok(Command::Transfer(options)) = parse("-a --iconv=utf8 -X a b") else {
+            panic!("a good line")
+        };
+        let missing = options.not_performed(|id| !matches!(id, OptionId::Iconv | OptionId::Xattrs));
+        assert_eq!(
+            missing.map(|error| error.to_string()).as_deref(),
+            Some("rsync: this version of Syncline does not perform --iconv yet")
+        );
+        assert_eq!(options.not_performed(|_| true), None);
+    }
 
     #[test]
     fn a_partial_dir_is_cleaned() {

@@ -3,7 +3,10 @@
 mod common;
 
 use common::{context, run_stock, stock_is_here, words};
-use syncline_options::{Command, Form, Job, Role, Transport, UsageError, Word, parse};
+use syncline_options::values::flags;
+use syncline_options::{
+    Command, Form, Job, Role, Transport, UsageError, Word, daemon_help, help, parse,
+};
 
 /// Lines with a `;` between several variables and the words: `NAME=value; words`.
 const LINES: &[&str] = &[
@@ -493,4 +496,65 @@ fn wrong_command_lines_have_the_stock_text_and_status() {
         differences.len(),
         differences.join("\n")
     );
+}
+
+#[test]
+fn info_and_debug_help_list_the_words_and_rows_of_stock() {
+    if !stock_is_here("info_and_debug_help_list_the_words_and_rows_of_stock") {
+        return;
+    }
+    let bench = tempfile::tempdir().expect("a directory");
+    for (option, ours) in
+        [("--info=help", flags::info_help()), ("--debug=help", flags::debug_help())]
+    {
+        let output = run_stock(bench.path(), &words(option), &[]);
+        let stock = String::from_utf8_lossy(&output.stdout).into_owned();
+        let rows = |text: &str| {
+            text.lines()
+                .filter(|line| line.as_bytes().get(1) == Some(&b')'))
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(rows(&ours), rows(&stock), "{option}");
+        let names = |text: &str| {
+            let first = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
+            let shouted =
+                |word: &String| !word.is_empty() && word.bytes().all(|b| b.is_ascii_uppercase());
+            text.lines().map(first).filter(shouted).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&ours), names(&stock), "{option}");
+    }
+}
+
+#[test]
+fn help_begins_a_line_with_every_option_that_stock_documents() {
+    if !stock_is_here("help_begins_a_line_with_every_option_that_stock_documents") {
+        return;
+    }
+    let bench = tempfile::tempdir().expect("a directory");
+    for (line, ours) in
+        [("--help", help("v", "rsync")), ("--daemon --help", daemon_help("v", "rsync"))]
+    {
+        let output = run_stock(bench.path(), &words(line), &[]);
+        let stock = String::from_utf8_lossy(&output.stdout).into_owned();
+        let first = |line: &str| {
+            let end = line.find(['=', ' ', ',']).unwrap_or(line.len());
+            line[..end].to_owned()
+        };
+        let names = |text: &str| {
+            text.lines()
+                .filter(|line| line.starts_with('-'))
+                .map(first)
+                .collect::<std::collections::BTreeSet<_>>()
+        };
+        let missing: Vec<_> = names(&stock).difference(&names(&ours)).cloned().collect();
+        assert!(missing.is_empty(), "{line}: {missing:?}");
+        let usages = |text: &str| {
+            let lines = text
+                .lines()
+                .filter(|line| line.starts_with("Usage: ") || line.starts_with("  or   "));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(usages(&ours), usages(&stock), "{line}");
+    }
 }
