@@ -5,6 +5,10 @@
 //! those to a checked [`Options`] value of enums and typed values. Nothing here touches a file, a socket or the
 //! environment: surroundings are handed in as a [`Context`].
 //!
+//! Two features of the stock program's option library are left out: alias files, and `!#:+` inside a value standing for
+//! the next argument. Files named by options (`--filter` merges, `--*-from`, batches) are the program's to read, after
+//! parsing.
+//!
 //! ```
 //! use syncline_options::{Command, Context, parse};
 //!

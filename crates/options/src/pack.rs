@@ -418,3 +418,114 @@ impl Packer<'_> {
         self.push_if(self.is_push() && o.select.mkpath, "--mkpath");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::Context;
+    use crate::parse::{Command, parse};
+    use crate::table::{Argument, Effect, Mode, OptionId, Row, Sent, rows};
+
+    /// The words for a server after these options, or nothing if they are no transfer.
+    fn packed(options: &[String], direction: Direction) -> Option<ServerArguments> {
+        let ends: &[&str] =
+            if direction == Direction::Push { &["a", "h:d"] } else { &["h:a", "d"] };
+        let words: Vec<Word> = options
+            .iter()
+            .map(String::as_str)
+            .chain(ends.iter().copied())
+            .map(|word| word.as_bytes().to_vec())
+            .collect();
+        let context = Context::at("2026-11-21T17:02:39+00:00[UTC]".parse().expect("a date"));
+        match parse(&words, &context) {
+            Ok(Command::Transfer(options)) => options.pack(Packing { direction, version: 32 }).ok(),
+            _ => None,
+        }
+    }
+
+    /// A way of writing the option that changes something.
+    fn example(row: &Row) -> String {
+        let value = match row.id {
+            OptionId::Stderr => "all",
+            OptionId::ChecksumChoice => "md5",
+            OptionId::CompressChoice => "zstd",
+            OptionId::Chmod => "u+x",
+            OptionId::StopAt => "5-5",
+            OptionId::Info | OptionId::Debug => "all2",
+            OptionId::MaxAlloc => "2g",
+            OptionId::Outbuf => "L",
+            OptionId::RemoteOption => "--x",
+            OptionId::ConfineRoot => "/x",
+            OptionId::FilesFrom => ":x",
+            OptionId::OutFormat | OptionId::LogFormat => "%i",
+            _ => "3",
+        };
+        let name = match row.id {
+            OptionId::IncRecursive | OptionId::ImpliedDirs => row.shown_negations.first(),
+            OptionId::DevicesAndSpecials => None,
+            _ => row.names.first().or(row.hidden.first()).or(row.negations.first()),
+        };
+        match (name, row.short, row.argument) {
+            (Some(name), _, Argument::None) => format!("--{name}"),
+            (Some(name), ..) => format!("--{name}={value}"),
+            (None, letter, _) => format!("-{}", letter.map(char::from).unwrap_or_default()),
+        }
+    }
+
+    #[test]
+    fn the_table_says_truly_what_a_server_is_told() {
+        // What these say is told in another option's words, or needs company that would hide it.
+        let indirect = [
+            OptionId::Archive,
+            OptionId::ItemizeChanges,
+            OptionId::OutFormat,
+            OptionId::Progress,
+            OptionId::From0,
+            OptionId::Dirs,
+            OptionId::OldDirs,
+            OptionId::Recursive,
+            OptionId::PartialProgress,
+            OptionId::LogFormat,
+            OptionId::Relative,
+            OptionId::Server,
+            OptionId::Sender,
+            OptionId::Protocol,
+            OptionId::Qsort,
+            OptionId::DelayUpdates,
+            OptionId::PruneEmptyDirs,
+            OptionId::DeleteBefore,
+            OptionId::DeleteAfter,
+            OptionId::DeleteDuring,
+            OptionId::DeleteDelay,
+            OptionId::Chown,
+            OptionId::Usermap,
+            OptionId::Groupmap,
+            OptionId::WriteDevices,
+        ];
+        let company = ["-r", "-R"].map(str::to_owned);
+        for row in rows().filter(|row| row.mode == Mode::Transfer && !indirect.contains(&row.id)) {
+            for direction in [Direction::Push, Direction::Pull] {
+                let mut options = company.to_vec();
+                options.push(example(row));
+                let Some(with) = packed(&options, direction) else { continue };
+                let told = Some(with) != packed(&company, direction);
+                let expected = match row.sent {
+                    Sent::Never => false,
+                    Sent::Both => true,
+                    Sent::Push => direction == Direction::Push,
+                    Sent::Pull => direction == Direction::Pull,
+                };
+                assert_eq!(told, expected, "{} {direction:?}", example(row));
+            }
+        }
+    }
+
+    #[test]
+    fn only_daemon_options_switch_to_daemon_mode() {
+        let daemon = [OptionId::Daemon, OptionId::Config, OptionId::Dparam, OptionId::Detach];
+        for row in rows().filter(|row| row.mode == Mode::Transfer) {
+            let switches = matches!(row.effect, Effect::SwitchToDaemon);
+            assert_eq!(switches, daemon.contains(&row.id), "{:?}", row.id);
+        }
+    }
+}
