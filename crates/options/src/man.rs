@@ -1,0 +1,127 @@
+//! Manual pages in roff, from the table.
+
+use std::fmt::Write as _;
+
+use crate::help::SYNOPSES;
+use crate::table::{Argument, Category, Mode, Origin, Row, rows};
+
+/// `syncline(1)`.
+pub fn man_page(version: &str, date: &str) -> String {
+    let mut page = head(
+        "SYNCLINE",
+        1,
+        version,
+        date,
+        "syncline \\- copy files and keep trees identical, here and across machines",
+    );
+    page.push_str(".SH SYNOPSIS\n");
+    for synopsis in SYNOPSES {
+        let _ = writeln!(page, ".B syncline\n{}\n.br", escape(synopsis));
+    }
+    page.push_str(
+        ".SH DESCRIPTION\nSyncline speaks the rsync protocol, takes the options of rsync and works with rsync at the other end. \
+         One colon after a host reaches it through a remote shell; two colons and rsync:// reach a daemon; rsyncs:// reaches \
+         one inside TLS. A single source without a destination is listed.\n.SH OPTIONS\n",
+    );
+    for category in Category::ALL {
+        options(&mut page, Mode::Transfer, *category);
+    }
+    page.push_str(".SH SEE ALSO\n.BR synclined (8)\n");
+    page
+}
+
+/// `synclined(8)`.
+pub fn daemon_man_page(version: &str, date: &str) -> String {
+    let mut page =
+        head("SYNCLINED", 8, version, date, "synclined \\- serve files to rsync clients");
+    page.push_str(
+        ".SH SYNOPSIS\n.B synclined\n[OPTION]...\n.br\n.B syncline \\-\\-daemon\n[OPTION]...\n.SH DESCRIPTION\nThe daemon of \
+         Syncline reads the configuration of an rsync daemon and serves rsync clients.\n.SH OPTIONS\n",
+    );
+    for category in Category::ALL {
+        options(&mut page, Mode::Daemon, *category);
+    }
+    page.push_str(".SH SEE ALSO\n.BR syncline (1)\n");
+    page
+}
+
+fn head(name: &str, section: u8, version: &str, date: &str, summary: &str) -> String {
+    format!(
+        ".TH {name} {section} \"{date}\" \"Syncline {version}\" \"Syncline\"\n.SH NAME\n{summary}\n"
+    )
+}
+
+fn options(page: &mut String, mode: Mode, category: Category) {
+    let mut headed = false;
+    for row in rows().filter(|row| row.mode == mode && row.category == category) {
+        let tag = tag(row);
+        if tag.is_empty() {
+            continue;
+        }
+        if !headed {
+            let _ = writeln!(page, ".SS {}", escape(category.title()));
+            headed = true;
+        }
+        let _ = writeln!(page, ".TP\n{tag}\n{}.", escape(&capitalized(row.help)));
+        if !row.more.is_empty() {
+            let _ = writeln!(page, "{}", escape(row.more));
+        }
+        if !row.negations.is_empty() {
+            let names: Vec<String> =
+                row.negations.iter().map(|name| format!("\\-\\-{}", escape(name))).collect();
+            let _ = writeln!(page, "Switched off by {}.", names.join(", "));
+        }
+        if row.origin == Origin::Ours {
+            page.push_str("Only Syncline has this option.\n");
+        }
+    }
+}
+
+/// The names of an option in bold; empty for one that is not documented.
+fn tag(row: &Row) -> String {
+    let value = match row.argument {
+        Argument::None => String::new(),
+        Argument::Integer(name) | Argument::Text(name) => format!("=\\fI{}\\fR", escape(name)),
+    };
+    let mut tags: Vec<String> =
+        row.names.iter().map(|name| format!("\\fB\\-\\-{}\\fR{value}", escape(name))).collect();
+    tags.extend(row.shown_negations.iter().map(|name| format!("\\fB\\-\\-{}\\fR", escape(name))));
+    if let Some(letter) = row.short
+        && (!row.names.is_empty() || row.hidden.is_empty())
+    {
+        tags.push(format!("\\fB\\-{}\\fR", escape(&(letter as char).to_string())));
+    }
+    tags.join(", ")
+}
+
+fn capitalized(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+/// Text that roff prints as it is.
+fn escape(text: &str) -> String {
+    let text = text.replace('\\', "\\e").replace('-', "\\-");
+    if text.starts_with(['.', '\'']) { format!("\\&{text}") } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_documented_option_has_a_paragraph() {
+        let page = man_page("1", "2026-01-01");
+        for row in rows().filter(|row| row.mode == Mode::Transfer) {
+            for name in row.names {
+                assert!(page.contains(&format!("\\fB\\-\\-{}\\fR", escape(name))), "{name}");
+            }
+        }
+        assert!(daemon_man_page("1", "2026-01-01").contains("\\-\\-dparam"));
+    }
+
+    #[test]
+    fn no_line_is_taken_for_a_request() {
+        assert_eq!(escape(".x -y"), "\\&.x \\-y");
+    }
+}

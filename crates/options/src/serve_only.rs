@@ -1,0 +1,28 @@
+//! `--serve-only`: one transfer, confined to a directory (ours).
+
+use crate::word::Word;
+
+/// Which direction is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Access {
+    /// Both.
+    #[default]
+    ReadWrite,
+    /// `--ro`.
+    ReadOnly,
+    /// `--wo`.
+    WriteOnly,
+}
+
+/// What `--serve-only` asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServeOnly {
+    /// The directory.
+    pub dir: Word,
+    /// Directions.
+    pub access: Access,
+    /// Make symlinks harmless.
+    pub munge: bool,
+    /// Delete nothing.
+    pub no_delete: bool,
+}
