@@ -534,7 +534,8 @@ impl Drop for Session<'_> {
 
 impl Login {
     fn answer(&self, challenge: &str) -> String {
-        let text = [self.seed_bytes.as_slice(), self.password.as_bytes(), challenge.as_bytes()].concat();
+        let text =
+            [self.seed_bytes.as_slice(), self.password.as_bytes(), challenge.as_bytes()].concat();
         let digest = match self.digest.as_str() {
             "sha512" => sha2::Sha512::digest(text).to_vec(),
             "sha256" => sha2::Sha256::digest(text).to_vec(),

@@ -1,7 +1,7 @@
 //! The rules of `auth users` (daemon.md 8.2).
 
-use crate::pattern;
 use crate::text::{items, lookalike, show};
+use syncline_wildcard::Wildcard;
 
 /// Who may enter a module, in the order in which the rules are tried.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -73,12 +73,12 @@ impl AuthRules {
         let mut groups_of_user = None;
         self.rules.iter().find_map(|rule| match &rule.who {
             Who::User(pattern) => {
-                pattern::matches(pattern, user).then_some(AuthMatch { rule, group: None })
+                Wildcard::new(pattern).matches(user).then_some(AuthMatch { rule, group: None })
             }
             Who::Group(pattern) => {
                 let names: &Vec<Vec<u8>> =
                     groups_of_user.get_or_insert_with(|| groups.groups_of(user));
-                let group = names.iter().find(|name| pattern::matches(pattern, name))?;
+                let group = names.iter().find(|name| Wildcard::new(pattern).matches(name))?;
                 Some(AuthMatch { rule, group: Some(group.clone()) })
             }
         })

@@ -40,7 +40,6 @@ pub mod auth;
 mod error;
 pub mod identity;
 pub mod log_format;
-mod pattern;
 pub mod rsyncd;
 pub mod secrets;
 pub mod sersync;

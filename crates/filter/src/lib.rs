@@ -63,7 +63,7 @@
 //! * [`Filter`] is what acts on one [`Side`], with the state of the walk.
 //! * [`ModuleFilters`] are a daemon module's parameters, put before the main list with [`Filter::with_daemon`].
 //! * [`ReceiverChecks`] and [`RequestList`] tell a pulling client which names no honest sender would have sent.
-//! * [`Wildcard`] is the matcher alone. It never takes more steps than a small multiple of pattern times text.
+//! * The matcher alone is `syncline_wildcard::Wildcard`. It never takes more steps than a small multiple of pattern times text.
 //!
 //! # Knowingly unlike stock
 //!
@@ -87,7 +87,6 @@ mod request;
 mod rule;
 mod rules;
 mod text;
-mod wild;
 mod wire;
 
 pub use client::{ClientRules, ImpliedRules};
@@ -101,5 +100,4 @@ pub use load::{CvsSources, NoFiles, RuleFile, RuleFiles, Settings};
 pub use request::{ReceiverChecks, RejectedName, RequestList, RequestOptions};
 pub use rule::{Action, DirMerge, Modifiers, Rule, Side, Sides};
 pub use rules::{ListedRule, Rules};
-pub use wild::Wildcard;
 pub use wire::{Direction, SectionOptions, wire_length, write_section};

@@ -1,7 +1,7 @@
 //! A rule's pattern: which part of a name it is compared with, and how (docs/spec/filters.md 6.2 to 6.4).
 
-use crate::text::{Joined, Text, matches_from};
-use crate::wild::{Start, Unmetered, Wildcard};
+use crate::text::{Joined, matches_from, tail_start};
+use syncline_wildcard::{Start, Text, Wildcard};
 
 /// A name as the pattern sees it.
 #[derive(Clone, Copy, Debug)]
@@ -140,16 +140,14 @@ impl Test {
                 text.length() >= prefix.len()
                     && prefix.iter().enumerate().all(|(index, &byte)| text.at(index) == byte)
             }
-            Self::Matches(wildcard) => wildcard.matches_text(text, Start::Here, &mut Unmetered),
+            Self::Matches(wildcard) => wildcard.matches_text(text, Start::Here),
             Self::TailEquals { slashes, literal } => {
-                text.tail_start(*slashes).is_some_and(|start| text.tail_equals(start, literal))
+                tail_start(text, *slashes).is_some_and(|start| text.tail_equals(start, literal))
             }
             Self::TailMatches { slashes, wildcard } => {
-                text.tail_start(*slashes).is_some_and(|start| matches_from(wildcard, text, start))
+                tail_start(text, *slashes).is_some_and(|start| matches_from(wildcard, text, start))
             }
-            Self::MatchesAnywhere(wildcard) => {
-                wildcard.matches_text(text, Start::AfterAnySlash, &mut Unmetered)
-            }
+            Self::MatchesAnywhere(wildcard) => wildcard.matches_text(text, Start::AfterAnySlash),
         }
     }
 }

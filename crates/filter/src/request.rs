@@ -5,7 +5,7 @@ use crate::error::shown;
 use crate::eval::Name;
 use crate::filter::Filter;
 use crate::rule::Side;
-use crate::wild::Wildcard;
+use syncline_wildcard::Wildcard;
 
 /// How requests are understood.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,50 +1,19 @@
 //! Text to be matched: a name, or a name with a directory in front and perhaps a slash behind, never copied together.
 
-use crate::wild::{Start, Unmetered, Wildcard};
+use syncline_wildcard::{Start, Text, Wildcard};
 
-/// A byte string that a matcher can look at.
-pub(crate) trait Text: Copy {
-    fn length(self) -> usize;
-
-    /// The byte at `index`, which is below the length.
-    fn at(self, index: usize) -> u8;
-
-    /// The text from `start` on equals `wanted`.
-    fn tail_equals(self, start: usize, wanted: &[u8]) -> bool {
-        self.length() - start == wanted.len()
-            && wanted.iter().enumerate().all(|(index, &byte)| self.at(start + index) == byte)
-    }
-
-    /// Where the last `slashes + 1` components begin; `None` if there are fewer.
-    fn tail_start(self, slashes: usize) -> Option<usize> {
-        let mut wanted = slashes + 1;
-        for at in (0..self.length()).rev() {
-            if self.at(at) == b'/' {
-                wanted -= 1;
-                if wanted == 0 {
-                    return Some(at + 1);
-                }
+/// Where the last `slashes + 1` components begin; `None` if there are fewer.
+pub(crate) fn tail_start(text: impl Text, slashes: usize) -> Option<usize> {
+    let mut wanted = slashes + 1;
+    for at in (0..text.length()).rev() {
+        if text.at(at) == b'/' {
+            wanted -= 1;
+            if wanted == 0 {
+                return Some(at + 1);
             }
         }
-        (wanted == 1).then_some(0)
     }
-}
-
-impl Text for &[u8] {
-    #[inline]
-    fn length(self) -> usize {
-        self.len()
-    }
-
-    #[inline]
-    fn at(self, index: usize) -> u8 {
-        self[index]
-    }
-
-    #[inline]
-    fn tail_equals(self, start: usize, wanted: &[u8]) -> bool {
-        &self[start..] == wanted
-    }
+    (wanted == 1).then_some(0)
 }
 
 /// `head`, a slash, `name`, and perhaps a slash.
@@ -99,5 +68,5 @@ impl<T: Text> Text for Rest<T> {
 
 /// Whether `text` from `start` on matches `wildcard`.
 pub(crate) fn matches_from<T: Text>(wildcard: &Wildcard, text: T, start: usize) -> bool {
-    wildcard.matches_text(Rest { text, start }, Start::Here, &mut Unmetered)
+    wildcard.matches_text(Rest { text, start }, Start::Here)
 }

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use syncline_wildcard::Wildcard;
+
 use crate::draft::Draft;
 use crate::error::UsageError;
 use crate::options::{Append, DeleteWhen, MissingArguments, Options};
@@ -75,7 +77,11 @@ impl Refusals {
             return true;
         }
         let wild = token.iter().any(|b| b"*?[".contains(b));
-        let matches = |name: &[u8]| if wild { glob(token, name) } else { token == name };
+        let pattern = wild.then(|| Wildcard::new(token));
+        let matches = |name: &[u8]| match &pattern {
+            Some(pattern) => pattern.matches(name),
+            None => token == name,
+        };
         let mut known = false;
         for row in client_rows() {
             for negative in [false, true] {
@@ -184,59 +190,6 @@ fn client_rows() -> impl Iterator<Item = &'static Row> {
     rows().filter(|row| row.mode == Mode::Transfer && row.origin == Origin::Stock)
 }
 
-/// Shell patterns: `*`, `?`, `[set]`. Linear in the product of the lengths.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut p, mut t) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while t < text.len() {
-        let step = match pattern.get(p) {
-            Some(b'*') => {
-                star = Some((p, t));
-                p += 1;
-                continue;
-            }
-            Some(b'?') => Some(1),
-            Some(b'[') => class(&pattern[p..], text[t]),
-            Some(b'\\') if pattern.get(p + 1) == Some(&text[t]) => Some(2),
-            Some(byte) if *byte == text[t] => Some(1),
-            _ => None,
-        };
-        match (step, star) {
-            (Some(length), _) => {
-                p += length;
-                t += 1;
-            }
-            (None, Some((at, from))) => {
-                star = Some((at, from + 1));
-                p = at + 1;
-                t = from + 1;
-            }
-            (None, None) => return false,
-        }
-    }
-    pattern.get(p..).unwrap_or_default().iter().all(|&b| b == b'*')
-}
-
-/// Matches a bracket expression at the start of `pattern`; returns its length if `byte` is in the set.
-fn class(pattern: &[u8], byte: u8) -> Option<usize> {
-    let negated = matches!(pattern.get(1), Some(b'!' | b'^'));
-    let start = if negated { 2 } else { 1 };
-    let end = start + 1 + pattern.get(start + 1..)?.iter().position(|&b| b == b']')?;
-    let set = &pattern[start..end];
-    let mut inside = false;
-    let mut at = 0;
-    while let Some(&low) = set.get(at) {
-        if let (Some(b'-'), Some(&high)) = (set.get(at + 1), set.get(at + 2)) {
-            inside |= (low..=high).contains(&byte);
-            at += 3;
-        } else {
-            inside |= low == byte;
-            at += 1;
-        }
-    }
-    (inside != negated).then_some(end + 1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -254,7 +207,11 @@ mod tests {
             ("?", "ab", false),
             ("[", "[", false),
         ] {
-            assert_eq!(glob(pattern.as_bytes(), name.as_bytes()), matched, "{pattern} {name}");
+            assert_eq!(
+                Wildcard::new(pattern.as_bytes()).matches(name.as_bytes()),
+                matched,
+                "{pattern} {name}"
+            );
         }
     }
 

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Complaint, Lookups, Peer};
-use crate::pattern;
 use crate::text::show;
+use syncline_wildcard::Wildcard;
 
 /// How a token came to match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Token {
         if let Some(group) = self.text.strip_prefix(b"@") {
             return lookups.in_netgroup(group, peer.name).then_some(How::Directly);
         }
-        if pattern::matches(&self.text, &peer.name.to_ascii_lowercase()) {
+        if Wildcard::new(&self.text).matches(&peer.name.to_ascii_lowercase()) {
             return Some(How::Directly);
         }
         if !self.is_plain_name() || !lookups.forward() {

@@ -298,7 +298,7 @@ impl Run<'_> {
         let mut paths = Vec::new();
         for argument in arguments {
             if argument.contains('*') {
-                let pattern = syncline_filter::Wildcard::new(argument.as_bytes());
+                let pattern = syncline_wildcard::Wildcard::new(argument.as_bytes());
                 let names = self.disk.children(module).into_iter();
                 let granted =
                     names.filter(|name| pattern.matches(name.as_bytes())).filter(|name| {

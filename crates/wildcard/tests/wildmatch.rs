@@ -1,7 +1,7 @@
 //! The matcher against vectors recorded from stock, and against a naive reference.
 
 use proptest::prelude::*;
-use syncline_filter::Wildcard;
+use syncline_wildcard::Wildcard;
 
 #[test]
 fn every_recorded_match_is_reproduced() {

@@ -2,7 +2,7 @@
 //! The matcher against a table of all pattern and text positions, and against its step limit.
 
 use libfuzzer_sys::fuzz_target;
-use syncline_filter::Wildcard;
+use syncline_wildcard::Wildcard;
 
 const LONGEST: usize = 256;
 

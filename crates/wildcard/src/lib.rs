@@ -1,4 +1,12 @@
-//! The wildcard matcher (docs/spec/filters.md 6.5): compiled once, linear-ish always.
+//! rsync's wildcard matcher (docs/spec/filters.md 6.5): compiled once, linear-ish always.
+//!
+//! ```
+//! use syncline_wildcard::Wildcard;
+//!
+//! let objects = Wildcard::new(b"**/*.[ao]");
+//! assert!(objects.matches(b"build/x/lib.a"));
+//! assert!(!objects.matches(b"lib.a"));
+//! ```
 //!
 //! # Why two retry points are enough
 //!
@@ -9,12 +17,10 @@
 //! the same slashes; a single star that runs into the end condemns the match. Each byte of text is therefore looked
 //! at no more than once for each token of the pattern, plus a constant: the tests count the steps.
 
-use crate::text::Text;
-
 /// A wildcard pattern, ready to be matched against whole texts.
 ///
 /// ```
-/// use syncline_filter::Wildcard;
+/// use syncline_wildcard::Wildcard;
 ///
 /// let sources = Wildcard::new(b"src/**/[a-m]*.rs");
 /// assert!(sources.matches(b"src/x/y/lib.rs"));
@@ -45,7 +51,12 @@ impl Wildcard {
 
     /// Whether the complete `text` matches the complete pattern.
     pub fn matches(&self, text: &[u8]) -> bool {
-        self.matches_text(text, Start::Here, &mut Unmetered)
+        self.matches_text(text, Start::Here)
+    }
+
+    /// Whether the rest of `text` from an allowed start on matches the complete pattern. The text may lie in pieces.
+    pub fn matches_text(&self, text: impl Text, start: Start) -> bool {
+        self.metered(text, start, &mut Unmetered)
     }
 
     /// Whether `text` matches, and how many steps it took to find out. A step is one comparison of a token with a
@@ -53,7 +64,7 @@ impl Wildcard {
     #[doc(hidden)]
     pub fn matches_counting(&self, text: &[u8]) -> (bool, u64) {
         let mut steps = 0;
-        let matched = self.matches_text(text, Start::Here, &mut steps);
+        let matched = self.metered(text, Start::Here, &mut steps);
         (matched, steps)
     }
 
@@ -61,7 +72,7 @@ impl Wildcard {
     #[doc(hidden)]
     pub fn matches_tail_counting(&self, text: &[u8]) -> (bool, u64) {
         let mut steps = 0;
-        let matched = self.matches_text(text, Start::AfterAnySlash, &mut steps);
+        let matched = self.metered(text, Start::AfterAnySlash, &mut steps);
         (matched, steps)
     }
 
@@ -70,12 +81,7 @@ impl Wildcard {
         self.tokens.is_none()
     }
 
-    pub(crate) fn matches_text<T: Text>(
-        &self,
-        text: T,
-        start: Start,
-        meter: &mut impl Meter,
-    ) -> bool {
+    fn metered<T: Text>(&self, text: T, start: Start, meter: &mut impl Meter) -> bool {
         match &self.tokens {
             Some(tokens) => self.run(tokens, text, start, meter),
             None => false,
@@ -163,20 +169,52 @@ impl Wildcard {
 
 /// Where a match may begin in its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Start {
+pub enum Start {
     /// At the first byte only.
     Here,
     /// At the first byte or behind any slash (docs/spec/filters.md 6.4, third row).
     AfterAnySlash,
 }
 
+/// A byte string that the matcher can look at, perhaps in pieces that were never copied together.
+pub trait Text: Copy {
+    /// How many bytes it has.
+    fn length(self) -> usize;
+
+    /// The byte at `index`, which is below the length.
+    fn at(self, index: usize) -> u8;
+
+    /// Whether the text from `start` on, which is not above the length, equals `wanted`.
+    fn tail_equals(self, start: usize, wanted: &[u8]) -> bool {
+        self.length() - start == wanted.len()
+            && wanted.iter().enumerate().all(|(index, &byte)| self.at(start + index) == byte)
+    }
+}
+
+impl Text for &[u8] {
+    #[inline]
+    fn length(self) -> usize {
+        self.len()
+    }
+
+    #[inline]
+    fn at(self, index: usize) -> u8 {
+        self[index]
+    }
+
+    #[inline]
+    fn tail_equals(self, start: usize, wanted: &[u8]) -> bool {
+        &self[start..] == wanted
+    }
+}
+
 /// Counts the matcher's steps, or does not.
-pub(crate) trait Meter {
+trait Meter {
     fn step(&mut self);
 }
 
 /// The meter of everyday use.
-pub(crate) struct Unmetered;
+struct Unmetered;
 
 impl Meter for Unmetered {
     #[inline]
