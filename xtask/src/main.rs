@@ -2,6 +2,7 @@
 
 mod bench;
 mod fuzz;
+mod man;
 mod run;
 mod test;
 
@@ -19,6 +20,7 @@ cargo xtask CHORE
   bench programs [OPTIONS]        whole programs, stock and ours in turns (--help)
   torture [OPTIONS]               random jobs by stock and by us, everything compared (--help)
   fuzz [TARGET] [--seconds N]     fuzz one target, or each in turn, N seconds each (60)
+  man [--out DIR]                 man pages and completions, from the option tables (target/man)
   help                            this text
 ";
 
@@ -42,6 +44,7 @@ fn chore() -> Chore {
     match name.as_str() {
         "test" => test::run(arguments),
         "bench" => bench::run(arguments),
+        "man" => man::run(arguments),
         "torture" => torture(arguments),
         "fuzz" => fuzz::run(arguments),
         "help" => {
