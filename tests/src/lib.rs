@@ -4,6 +4,7 @@
 //! `SYNCLINE_UNDER_TEST=stock|ours`: a case that stock fails is a wrong case, one that we fail is a defect of ours.
 
 pub mod daemon;
+pub mod pending;
 pub mod program;
 pub mod sandbox;
 pub mod text;

@@ -2,10 +2,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Arguments, Trial};
 use serde::Deserialize;
 use sha2::Digest;
 use std::collections::{BTreeMap, HashMap};
+use std::error::Error;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -13,6 +14,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use syncline_suite::pending;
 use syncline_suite::program::{Program, vectors};
 use syncline_suite::sandbox::{self, Sandbox, is_root};
 use syncline_suite::skipped;
@@ -147,7 +149,9 @@ fn main() {
                 skipped(&case.name, "needs root");
                 return Ok(());
             }
-            Ok(Session::start(&case, &client, &server)?.play()?)
+            let session = Session::start(&case, &client, &server);
+            let outcome = session.and_then(|session| Ok(session.play()?));
+            Ok(pending::judge("daemon", &case.name, &server, outcome)?)
         })
     });
     libtest_mimic::run(&arguments, trials.collect()).exit();
@@ -166,7 +170,11 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    fn start(case: &'a Case, client: &'a Program, server: &'a Program) -> Result<Self, Failed> {
+    fn start(
+        case: &'a Case,
+        client: &'a Program,
+        server: &'a Program,
+    ) -> Result<Self, Box<dyn Error>> {
         let sandbox = Sandbox::new(false)?;
         let (port, inetd_port) = (free_port()?, free_port()?);
         let held = HashMap::new();
@@ -191,7 +199,7 @@ impl<'a> Session<'a> {
         Ok(session)
     }
 
-    fn start_daemon(&mut self) -> Result<(), Failed> {
+    fn start_daemon(&mut self) -> Result<(), Box<dyn Error>> {
         let mut command = self.sandbox.command(&self.server.path);
         command
             .current_dir("/")

@@ -6,6 +6,9 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::process::{Command, Stdio};
 
+/// The package of recorded cases that run against either side.
+const SUITE: &str = "syncline-suite";
+
 /// Programs that the tests compare with or lean on, and the Debian package of each.
 const NEEDED: [(&str, &str); 7] = [
     ("rsync", "rsync"),
@@ -35,16 +38,36 @@ pub(crate) fn run(mut arguments: lexopt::Parser) -> Chore {
     }
     // Binaries first: the suites start them by path.
     run::must(&mut run::cargo(["build", "--workspace", "--all-targets", "--locked"]))?;
-    let skipped = if run::works(&mut run::cargo(["nextest", "--version"])) {
-        with_nextest(&forwarded)?
-    } else {
-        with_cargo_test(&forwarded)?
-    };
-    if forwarded.is_empty() {
-        run::must(&mut run::cargo(["test", "--workspace", "--doc", "--locked"]))?;
+    let nextest = run::works(&mut run::cargo(["nextest", "--version"]));
+    let mut skipped = BTreeSet::new();
+    if !forwarded.is_empty() {
+        skipped = tests(nextest, &[], "ours", &forwarded)?;
+        report_skipped(&skipped);
+        return Ok(());
     }
+    skipped.extend(tests(nextest, &["--workspace", "--exclude", SUITE], "ours", &[])?);
+    // The recorded cases, first against stock: a case that fails there is wrong. Then against us.
+    for side in ["stock", "ours"] {
+        skipped.extend(tests(nextest, &["--package", SUITE], side, &[])?);
+    }
+    run::must(&mut run::cargo(["test", "--workspace", "--doc", "--locked"]))?;
     report_skipped(&skipped);
     Ok(())
+}
+
+/// Runs the tests of some packages against one side; returns what they skipped.
+fn tests(
+    nextest: bool,
+    packages: &[&str],
+    side: &str,
+    forwarded: &[OsString],
+) -> Chore<BTreeSet<String>> {
+    println!("xtask: testing {} ({side})", packages.join(" "));
+    if nextest {
+        with_nextest(packages, side, forwarded)
+    } else {
+        with_cargo_test(packages, side, forwarded)
+    }
 }
 
 fn install_needed() -> Chore {
@@ -77,17 +100,27 @@ fn install_needed() -> Chore {
     apt(&[&["install", "-y", "-qq", "--no-install-recommends"], missing.as_slice()].concat())
 }
 
-fn with_nextest(forwarded: &[OsString]) -> Chore<BTreeSet<String>> {
-    run::must(run::cargo(["nextest", "run", "--workspace", "--locked"]).args(forwarded))?;
+fn with_nextest(packages: &[&str], side: &str, forwarded: &[OsString]) -> Chore<BTreeSet<String>> {
+    run::must(
+        run::cargo(["nextest", "run", "--locked", "--no-tests=pass"])
+            .args(packages)
+            .args(forwarded)
+            .env("SYNCLINE_UNDER_TEST", side),
+    )?;
     let report = run::workspace().join("target/nextest/default/junit.xml");
     let text = std::fs::read_to_string(&report)
         .map_err(|error| Failure::new(format!("{}: {error}", report.display())))?;
     Ok(skip_lines(&text))
 }
 
-fn with_cargo_test(forwarded: &[OsString]) -> Chore<BTreeSet<String>> {
-    let mut command = run::cargo(["test", "--workspace", "--lib", "--bins", "--tests", "--locked"]);
-    command.args(forwarded).args(["--", "--show-output"]).stdout(Stdio::piped());
+fn with_cargo_test(
+    packages: &[&str],
+    side: &str,
+    forwarded: &[OsString],
+) -> Chore<BTreeSet<String>> {
+    let mut command = run::cargo(["test", "--lib", "--bins", "--tests", "--locked"]);
+    command.args(packages).args(forwarded).args(["--", "--show-output"]);
+    command.env("SYNCLINE_UNDER_TEST", side).stdout(Stdio::piped());
     let output = command
         .spawn()
         .and_then(std::process::Child::wait_with_output)
