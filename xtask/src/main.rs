@@ -1,6 +1,7 @@
 //! The chores of the workspace. `cargo xtask help` lists them; each is one module.
 
 mod bench;
+mod demo;
 mod fuzz;
 mod man;
 mod run;
@@ -13,6 +14,7 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask CHORE
 
+  demo                            build everything, then show it with real figures; leaves nothing behind
   test [--no-install] [-- ARGS]   install what the tests need (Debian, as root), run every test,
                                   name each skipped one with its reason; ARGS go to the test runner
   bench                           both of these:
@@ -44,6 +46,7 @@ fn chore() -> Chore {
     match name.as_str() {
         "test" => test::run(arguments),
         "bench" => bench::run(arguments),
+        "demo" => demo::run(arguments),
         "man" => man::run(arguments),
         "torture" => torture(arguments),
         "fuzz" => fuzz::run(arguments),
