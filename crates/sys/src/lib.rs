@@ -11,4 +11,9 @@
 
 pub mod accounts;
 pub mod descriptor;
+pub mod fanotify;
+pub mod hosts;
+pub mod lock;
 pub mod nofollow;
+pub mod posix;
+pub mod process;
