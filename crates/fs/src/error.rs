@@ -119,7 +119,8 @@ impl Error {
         self
     }
 
-    pub(crate) fn new(op: Op, path: &[u8], errno: impl Into<Errno>) -> Self {
+    /// A failure that the caller has found out by itself.
+    pub fn new(op: Op, path: &[u8], errno: impl Into<Errno>) -> Self {
         Self::Io { op, path: path.into(), errno: errno.into() }
     }
 

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use crate::error::{Context, Error, Op, Result};
 use crate::resolve::{self, Links, Resolver, SELF, Trust, open_beneath};
-use crate::{Kind, Place, RelPath, Stat};
+use crate::{Kind, Place, RelPath, RelPathBuf, Stat};
 
 /// A directory held open, under which all work is done: the top of a transfer, a module, a backup directory.
 ///
@@ -21,6 +21,9 @@ use crate::{Kind, Place, RelPath, Stat};
 #[derive(Debug)]
 pub struct Root {
     top: Dir,
+    /// With [`Links::Beneath`] a link may also lead outside of `top`, as long as it stays beneath this directory; with
+    /// the path from there to `top`.
+    boundary: Option<(Dir, RelPathBuf)>,
     links: Links,
     resolver: Resolver,
     held: Mutex<Held>,
@@ -76,6 +79,7 @@ impl Root {
     pub fn from_fd(directory: OwnedFd) -> Self {
         Self {
             top: Dir::held(directory),
+            boundary: None,
             links: Links::default(),
             resolver: Resolver::default(),
             held: Mutex::default(),
@@ -89,6 +93,13 @@ impl Root {
         let fd = open_beneath(self.top.as_fd(), path.as_bytes(), links, flags, self.resolver)
             .context(Op::ChangeDirectory, path.as_bytes())?;
         Ok(Self::from_fd(fd).with_resolver(self.resolver))
+    }
+
+    /// A root at `path` beneath this one, whose links may lead anywhere beneath this one: a source inside of a daemon's
+    /// module.
+    pub fn descend_within(&self, path: RelPath<'_>) -> Result<Self> {
+        let root = self.descend(path, Links::Beneath)?.with_links(Links::Beneath);
+        Ok(Self { boundary: Some((self.top.clone(), path.to_owned())), ..root })
     }
 
     /// A root at a directory that a *peer* named as an option (--backup-dir and its kin, behaviour.md 21.5), brought
@@ -168,7 +179,22 @@ impl Root {
         path: RelPath<'_>,
         flags: OFlags,
     ) -> rustix::io::Result<OwnedFd> {
-        open_beneath(self.top.as_fd(), path.as_bytes(), self.links, flags, self.resolver)
+        self.open_by_links(path, flags)
+    }
+
+    fn open_by_links(&self, path: RelPath<'_>, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+        let (top, links) = (self.top.as_fd(), self.links);
+        let opened = open_beneath(top, path.as_bytes(), links, flags, self.resolver);
+        match (&self.boundary, opened) {
+            // A link has led out of the top: once more from the boundary.
+            (Some((outer, above)), Err(Errno::LOOP)) if links == Links::Beneath => {
+                let mut whole = above.as_bytes().to_vec();
+                whole.push(b'/');
+                whole.extend_from_slice(path.as_bytes());
+                open_beneath(outer.as_fd(), &whole, links, flags, self.resolver)
+            }
+            (_, opened) => opened,
+        }
     }
 
     /// From the nearest held directory if links cannot make a difference, else from the top.
@@ -182,7 +208,7 @@ impl Root {
                 return open_beneath(parent.as_fd(), path.leaf(), rule, flags, self.resolver);
             }
         }
-        open_beneath(self.top.as_fd(), path.as_bytes(), self.links, flags, self.resolver)
+        self.open_by_links(path, flags)
     }
 
     fn held(&self) -> std::sync::MutexGuard<'_, Held> {

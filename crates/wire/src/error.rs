@@ -324,6 +324,9 @@ pub enum Error {
         /// Newest version known here.
         own: u8,
     },
+    /// A transfer request after the redo phase.
+    #[error("got transfer request in phase 2")]
+    TransferInLastPhase,
     /// A PROXY protocol header that must be refused.
     #[error("invalid PROXY protocol header")]
     ProxyHeader,

@@ -9,6 +9,7 @@ use std::io::{BufReader, Read, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
 use md5::Digest;
@@ -218,7 +219,7 @@ fn plain(entry: &FileEntry, protocol: Protocol) -> FileEntry {
 }
 
 /// Reads every list of a stock sender, then says goodbye without asking for a file.
-fn pull(mut server: Server, options: &ListOptions) -> (Vec<FileList>, ListDecoder) {
+fn pull(mut server: Server, options: &ListOptions) -> (Vec<Arc<FileList>>, ListDecoder) {
     let protocol = server.protocol;
     let mut out = Vec::new();
     put_filter_end(&mut out);
@@ -296,7 +297,7 @@ fn lists_of_stock_are_read_at_every_protocol() {
         let (lists, decoder) = pull(server, &options);
         let entries: Vec<FileEntry> = lists
             .iter()
-            .flat_map(FileList::iter)
+            .flat_map(|list| list.iter())
             .map(syncline_wire::list::EntryRef::to_entry)
             .collect();
         assert_eq!(entries.len(), wanted.len(), "{version}");

@@ -2,6 +2,7 @@
 //! filelist.md 8).
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 
 use super::entry::FileKind;
 use super::store::{EntryRef, FileList};
@@ -43,7 +44,7 @@ pub struct FileLists {
 
 #[derive(Debug)]
 struct Live {
-    list: FileList,
+    list: Arc<FileList>,
     /// The directory the list holds the contents of.
     directory: Option<u32>,
 }
@@ -93,9 +94,10 @@ impl FileLists {
         Ok(self.directories.get(directory as usize).map(EntryRef::path).unwrap_or_default())
     }
 
-    /// Adds a list that is complete, sorted and (on the receiving side) free of duplicates;
-    /// `directory` is the one it was announced for, `None` for the first.
-    pub fn add(&mut self, list: FileList, directory: Option<u32>) -> Result<()> {
+    /// Adds a list that is complete, sorted and (on the receiving side) free of duplicates; `directory` is the one it
+    /// was announced for, `None` for the first.
+    pub fn add(&mut self, list: impl Into<Arc<FileList>>, directory: Option<u32>) -> Result<()> {
+        let list = list.into();
         let incremental = self.options.is_incremental();
         let directory = match directory {
             None if incremental => self.root_of(&list),
@@ -157,12 +159,12 @@ impl FileLists {
 
     /// A live list by its number in arrival order.
     pub fn list(&self, number: usize) -> Option<&FileList> {
-        self.live.get(number.checked_sub(self.released)?).map(|live| &live.list)
+        self.live.get(number.checked_sub(self.released)?).map(|live| &*live.list)
     }
 
-    /// A live list by its number in arrival order.
-    pub fn list_mut(&mut self, number: usize) -> Option<&mut FileList> {
-        self.live.get_mut(number.checked_sub(self.released)?).map(|live| &mut live.list)
+    /// A live list to share with whoever works through it while this value keeps the numbers.
+    pub fn shared(&self, number: usize) -> Option<&Arc<FileList>> {
+        self.live.get(number.checked_sub(self.released)?).map(|live| &live.list)
     }
 
     /// The directory whose contents a live list holds; `None` for a first list without `.`.
@@ -181,7 +183,7 @@ impl FileLists {
     }
 
     /// Forgets the oldest list; its directories stay known.
-    pub fn release_oldest(&mut self) -> Option<FileList> {
+    pub fn release_oldest(&mut self) -> Option<Arc<FileList>> {
         let oldest = self.live.pop_front()?;
         self.released += 1;
         Some(oldest.list)

@@ -206,6 +206,11 @@ impl FileList {
         (0..self.len()).filter_map(|rank| self.get(self.position_at(rank)))
     }
 
+    /// The entry that comes so many places after the first in the order of names.
+    pub fn at_rank(&self, rank: usize) -> Option<EntryRef<'_>> {
+        self.get(self.position_at(rank))
+    }
+
     /// Sorts and numbers the entries; call it once, when the list is complete. A leading slash of
     /// `-R` counts here and nowhere else: [`EntryRef::path`] is without it.
     pub fn sort(&mut self, protocol: Protocol) {

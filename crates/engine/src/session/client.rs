@@ -1,0 +1,170 @@
+//! The program the user started, with a peer (docs/spec session.md 3, 4).
+
+use std::path::PathBuf;
+
+use syncline_filter::{
+    ClientRules, Filter, RequestList, RequestOptions, Rules, Settings, Side as FilterSide,
+};
+use syncline_options::options::{ArgumentProtection, FilesFrom, Options};
+use syncline_wire::{Protocol, Side};
+
+use super::end::{self, Ending};
+use super::far::{Asked, FarOffers, FarRequests};
+use super::setup::Plan;
+use super::{Connection, Peer, listing, names, rules, server};
+use crate::source::{Names, OperatorFiles};
+use crate::{ExitCode, Job, Monitor, Result, Role, Terms};
+
+/// What a client's run needs beside the connection.
+pub struct ClientPlan<'a> {
+    /// The run.
+    pub job: Job,
+    /// What is sent, or nothing on a pull.
+    pub sources: Vec<Vec<u8>>,
+    /// What a pull asked for: the paths the server was given, and whether they begin with a module's name.
+    pub requested: (Vec<Vec<u8>>, bool),
+    /// Where a pull puts things; none lists.
+    pub destination: Option<Vec<u8>>,
+    /// Files come to us.
+    pub pull: bool,
+    /// There is no destination.
+    pub listing: bool,
+    /// Where relative names start.
+    pub start: PathBuf,
+    /// The rules of the command line.
+    pub rules: Rules,
+    /// How rule files are read.
+    pub files: OperatorFiles,
+    /// The version, where a daemon's greeting has settled it.
+    pub settled: Option<Protocol>,
+    /// `RSYNC_CHECKSUM_LIST` and `RSYNC_COMPRESS_LIST`.
+    pub lists: (Option<String>, Option<String>),
+    /// Told once the terms are settled.
+    pub begun: &'a dyn Fn(&Terms),
+}
+
+impl ClientPlan<'_> {
+    /// Runs until both sides have said goodbye.
+    pub fn run(mut self, connection: Connection, monitor: &Monitor) -> (Result<ExitCode>, Role) {
+        let role = if self.pull { Role::Destination } else { Role::Sender };
+        let plan = Plan {
+            options: &self.job.options,
+            side: Side::Client,
+            sends: !self.pull,
+            settled: self.settled,
+            checksum_list: self.lists.0.as_deref(),
+            compress_list: self.lists.1.as_deref(),
+        };
+        let (peer, writer) = match connection.agree(&plan, monitor) {
+            Ok(agreed) => agreed,
+            Err(error) => return (Err(error), role),
+        };
+        (self.begun)(&peer.terms);
+        let ending = Ending::new(&peer);
+        let result = if self.pull { self.receive(peer, monitor) } else { self.send(peer, monitor) };
+        let result = result.map(|()| monitor.tally().exit_code());
+        if let Err(error) = &result {
+            ending.tell_code(error);
+        }
+        drop(ending);
+        end::close(writer);
+        (result, role)
+    }
+
+    fn complete(&mut self, peer: &mut Peer) -> Result<ClientRules> {
+        let rules = std::mem::replace(&mut self.rules, Rules::new(Settings::default()));
+        let options = &self.job.options;
+        let protocol = peer.terms.protocol;
+        let complete = rules::complete(rules, options, self.pull, protocol, &mut self.files)?;
+        rules::send(peer, &complete, options, self.pull)?;
+        Ok(complete)
+    }
+
+    fn send(&mut self, mut peer: Peer, monitor: &Monitor) -> Result<()> {
+        let complete = self.complete(&mut peer)?;
+        let mut filter = Filter::new(&complete.rules, FilterSide::Sender);
+        filter.set_role("sender");
+        let names = self.names()?;
+        peer.begin();
+        let start = self.start.clone();
+        let files = &mut self.files;
+        let job = &self.job;
+        server::serve_names(&mut peer, job, names, filter, start, files, false, monitor)?;
+        let tally = monitor.tally();
+        tally.sent.set(peer.bytes_sent());
+        tally.received.set(peer.input.received());
+        Ok(())
+    }
+
+    fn names(&mut self) -> Result<Names> {
+        let sources = std::mem::take(&mut self.sources);
+        match &self.job.options.select.files_from {
+            None => Ok(Names::Arguments(sources)),
+            Some(FilesFrom::Local(path)) => {
+                let below = sources.into_iter().next().unwrap_or_default();
+                let lines = server::local_lines(path, &self.job, &self.start)?;
+                Ok(Names::Lines { below, lines })
+            }
+            Some(FilesFrom::Stdin) => {
+                let below = sources.into_iter().next().unwrap_or_default();
+                let lines = server::local_lines(b"-", &self.job, &self.start)?;
+                Ok(Names::Lines { below, lines })
+            }
+            Some(_) => Err(crate::Error::fatal(
+                ExitCode::UNSUPPORTED,
+                "--files-from on the receiving server is not performed yet",
+            )),
+        }
+    }
+
+    fn receive(&mut self, mut peer: Peer, monitor: &Monitor) -> Result<()> {
+        let complete = self.complete(&mut peer)?;
+        let names = names::forward(&mut peer, &self.job, &self.start)?;
+        let asked = self.asked(&complete, names);
+        peer.begin();
+        let terms = peer.terms.clone();
+        let Some(destination) = self.destination.take().filter(|_| !self.listing) else {
+            let mut requests = FarRequests::new(&peer, &self.job);
+            let mut offers = FarOffers::new(peer, &self.job, monitor)?.only(asked);
+            return listing::list(&terms, &mut offers, &mut requests, monitor);
+        };
+        let start = self.start.clone();
+        let plan = (destination, start);
+        server::receive_into(peer, &self.job, &complete.rules, plan, asked, monitor)
+    }
+
+    /// What this client takes; nothing is refused where the user trusts the sender.
+    fn asked(&self, rules: &ClientRules, names: Option<Vec<Vec<u8>>>) -> Option<Asked> {
+        let options = &self.job.options;
+        if options.connection.trust_sender {
+            return None;
+        }
+        let protection = options.connection.protection;
+        let old = matches!(protection, ArgumentProtection::OldArgs | ArgumentProtection::Nothing);
+        let remote_list = matches!(options.select.files_from, Some(FilesFrom::Remote { .. }));
+        let request = RequestOptions {
+            daemon: self.requested.1 && names.is_none(),
+            relative: options.select.is_relative(),
+            recursive: options.select.recursive,
+            dirs: crate::job::takes_dirs(options, self.listing),
+        };
+        let paths = names.as_ref().unwrap_or(&self.requested.0);
+        let requests = (!old && !remote_list)
+            .then(|| RequestList::new(paths.iter().map(Vec::as_slice), request));
+        Some(Asked::new(rules, requests))
+    }
+}
+
+impl std::fmt::Debug for ClientPlan<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClientPlan")
+            .field("pull", &self.pull)
+            .field("listing", &self.listing)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether a client's options need names of files forwarded to a server.
+pub(super) fn forwards_names(options: &Options) -> bool {
+    matches!(options.select.files_from, Some(FilesFrom::Local(_) | FilesFrom::Stdin))
+}

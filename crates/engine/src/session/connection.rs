@@ -1,0 +1,77 @@
+//! A transport with its threads, before and during the set-up.
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+use syncline_options::Options;
+use syncline_wire::Side;
+use syncline_wire::daemon::{put_secluded_arguments, read_secluded_arguments};
+
+use super::queue::{Clock, Input, Output, Writer};
+use super::setup::{Framing, Plan};
+use super::{Peer, throttle::Throttled};
+use crate::{Error, ExitCode, Interrupt, Monitor, Result, Role};
+
+/// Both directions of a transport, each with its thread.
+#[derive(Debug)]
+pub struct Connection {
+    pub(crate) input: Input,
+    pub(crate) output: Output,
+    pub(crate) writer: Writer,
+    pub(crate) clock: Arc<Clock>,
+}
+
+impl Connection {
+    /// Starts the threads of a transport.
+    pub fn new(
+        reader: impl Read + Send + 'static,
+        writer: impl Write + Send + 'static,
+        options: &Options,
+        interrupt: &Interrupt,
+    ) -> Result<Self> {
+        let clock = Clock::new(options.connection.timeout);
+        let start = || -> io::Result<Self> {
+            let writer = Throttled::new(writer, options.connection.bwlimit);
+            let (output, writer) = Output::spawn(writer, Arc::clone(&clock))?;
+            let mut input = Input::spawn(reader, Arc::clone(&clock), interrupt)?;
+            input.flush_before_wait(&output);
+            Ok(Self { input, output, writer, clock: Arc::clone(&clock) })
+        };
+        start().map_err(|error| Error::system(ExitCode::IPC, Role::Client, "thread", error))
+    }
+
+    /// The words of a client with secluded arguments, the program's name left out (docs/spec session.md 3.4).
+    pub fn secluded_arguments(&mut self) -> Result<Vec<Vec<u8>>> {
+        read_secluded_arguments(&mut self.input).map_err(|error| Error::wire(Role::Server, error))
+    }
+
+    /// Settles the terms and starts framing.
+    pub(crate) fn agree(mut self, plan: &Plan<'_>, monitor: &Monitor) -> Result<(Peer, Writer)> {
+        let terms = match plan.agree(&mut self.input, &self.output) {
+            Ok(terms) => terms,
+            Err(error) => {
+                // What was said so far must reach the peer: it may find the same fault by itself.
+                self.writer.close();
+                return Err(error);
+            }
+        };
+        let pull = (plan.side == Side::Client) != plan.sends;
+        let framing = Framing::of(&terms, plan.options, pull);
+        let protocol = terms.protocol;
+        let Self { input, output, writer, clock } = self;
+        let mut peer = Peer::new(input, output, terms, plan.role(), monitor.clone(), clock);
+        if framing.input {
+            peer.input.start();
+        }
+        if framing.output {
+            let framed = peer.output.set_framed(Some(protocol));
+            framed.map_err(|error| peer.unwritten(error))?;
+        }
+        Ok((peer, writer))
+    }
+
+    /// As a client: the words that do not stand on the server's command line.
+    pub fn send_secluded(&self, words: &[Vec<u8>]) {
+        put_secluded_arguments(&mut self.output.buffer(), words);
+    }
+}

@@ -1,0 +1,321 @@
+//! The far end of a client's run: `--server` (docs/spec session.md 2.6, 6 to 12).
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, bounded, unbounded};
+use syncline_filter::{Filter, Rules, Side as FilterSide};
+use syncline_options::options::FilesFrom;
+use syncline_wire::{Message, Protocol, Side, WireRead};
+
+use super::end::{self, Ending};
+use super::far::{Asked, FarOffers, FarRequests};
+use super::setup::Plan;
+use super::{Connection, Peer, rules};
+use crate::sink::{self, SinkPlan};
+use crate::source::{self, Names, OperatorFiles, ScanPlan, Tree};
+use crate::{Error, Event, ExitCode, Job, Monitor, Problem, Result, Role, Severity};
+
+/// What a server is started with beside its job.
+#[derive(Debug)]
+pub struct ServerPlan {
+    /// The run.
+    pub job: Job,
+    /// The words behind the first `.`: sources to send, or one destination.
+    pub arguments: Vec<Vec<u8>>,
+    /// Where relative names start.
+    pub start: PathBuf,
+    /// How rule files are read.
+    pub files: OperatorFiles,
+    /// The version, where a daemon's greeting has settled it.
+    pub settled: Option<Protocol>,
+    /// `RSYNC_CHECKSUM_LIST` and `RSYNC_COMPRESS_LIST`.
+    pub lists: (Option<String>, Option<String>),
+}
+
+impl ServerPlan {
+    /// Whether this end sends the files.
+    pub fn sends(&self) -> bool {
+        self.job.options.server.as_ref().is_some_and(|server| server.sender)
+    }
+
+    /// Runs until the client has said goodbye. `observe` makes the monitor as soon as messages can travel: it is given
+    /// the way for them.
+    pub fn run(
+        self,
+        connection: Connection,
+        observe: impl FnOnce(ServerVoice) -> Monitor,
+    ) -> (Result<ExitCode>, Role) {
+        self.perform(connection, observe, |plan, peer, monitor| {
+            if plan.sends() { plan.send(peer, monitor) } else { plan.receive(peer, monitor) }
+        })
+    }
+
+    /// Only settles the terms, so that messages can travel, and says why the run is refused.
+    pub fn refuse(
+        self,
+        connection: Connection,
+        why: Error,
+        observe: impl FnOnce(ServerVoice) -> Monitor,
+    ) -> (Result<ExitCode>, Role) {
+        self.perform(connection, observe, |_, _, _| Err(why))
+    }
+
+    fn perform(
+        mut self,
+        connection: Connection,
+        observe: impl FnOnce(ServerVoice) -> Monitor,
+        work: impl FnOnce(&mut Self, Peer, &Monitor) -> Result<()>,
+    ) -> (Result<ExitCode>, Role) {
+        let sends = self.sends();
+        let role = if sends { Role::Sender } else { Role::Destination };
+        let voice = ServerVoice::new(&connection);
+        let monitor = observe(voice.clone());
+        let plan = Plan {
+            options: &self.job.options,
+            side: Side::Server,
+            sends,
+            settled: self.settled,
+            checksum_list: self.lists.0.as_deref(),
+            compress_list: self.lists.1.as_deref(),
+        };
+        let (peer, writer) = match connection.agree(&plan, &monitor) {
+            Ok(agreed) => agreed,
+            Err(error) => return (Err(error), role),
+        };
+        voice.open(peer.terms.protocol);
+        monitor.tell(&Event::Settled(&peer.terms));
+        let ending = Ending::new(&peer);
+        let result = work(&mut self, peer, &monitor).map(|()| monitor.tally().exit_code());
+        if let Err(error) = &result {
+            // Said while messages still travel.
+            if !matches!(error, Error::PeerExit(_) | Error::Stopped) {
+                for line in error.to_string().lines() {
+                    monitor.tell(&Event::Problem(Problem::new(Severity::Error, line)));
+                }
+            }
+            ending.tell(error, &voice, role);
+        }
+        drop((ending, voice, monitor));
+        end::close(writer);
+        (result, role)
+    }
+
+    fn send(&mut self, mut peer: Peer, monitor: &Monitor) -> Result<()> {
+        let received = rules::receive(&mut peer, &self.job.options, true, &mut self.files)?;
+        let mut filter = Filter::new(&received, FilterSide::Sender);
+        if let Some(module) = &self.job.module {
+            filter = filter.with_daemon(module.filter.clone());
+        }
+        filter.set_role("sender");
+        let names = self.names(&mut peer)?;
+        peer.begin();
+        let files = &mut self.files;
+        let start = self.start.clone();
+        let served = serve_names(&mut peer, &self.job, names, filter, start, files, false, monitor);
+        let tally = monitor.tally();
+        tally.sent.set(peer.bytes_sent());
+        tally.received.set(peer.input.received());
+        served
+    }
+
+    /// The arguments, or the names that the client (or a file here) lists.
+    fn names(&mut self, peer: &mut Peer) -> Result<Names> {
+        let mut arguments = std::mem::take(&mut self.arguments);
+        let Some(files_from) = &self.job.options.select.files_from else {
+            if arguments.is_empty() {
+                arguments.push(b".".to_vec());
+            }
+            return Ok(Names::Arguments(arguments));
+        };
+        let below = arguments.into_iter().next().unwrap_or_default();
+        let lines = match files_from {
+            FilesFrom::Stdin => {
+                let names = read_names(peer)?;
+                let (send, lines) = unbounded();
+                for name in names {
+                    // The receiving end is in this function.
+                    let _ = send.send(name);
+                }
+                lines
+            }
+            FilesFrom::Local(path) => local_lines(path, &self.job, &self.start)?,
+            _ => {
+                return Err(Error::fatal(
+                    ExitCode::USAGE,
+                    "The --files-from sent to the server cannot specify a host.",
+                ));
+            }
+        };
+        Ok(Names::Lines { below, lines })
+    }
+
+    fn receive(&mut self, mut peer: Peer, monitor: &Monitor) -> Result<()> {
+        let received = rules::receive(&mut peer, &self.job.options, false, &mut self.files)?;
+        if self.job.options.select.files_from.is_some() {
+            return Err(Error::fatal(
+                ExitCode::UNSUPPORTED,
+                "--files-from on the receiving server is not performed yet",
+            ));
+        }
+        let destination = self.arguments.first().cloned().unwrap_or_else(|| b".".to_vec());
+        peer.begin();
+        receive_into(peer, &self.job, &received, (destination, self.start.clone()), None, monitor)
+    }
+}
+
+/// How a server talks to its client beside the data: nothing before the terms are settled.
+#[derive(Clone, Debug)]
+pub struct ServerVoice {
+    queue: super::queue::Queue,
+    protocol: Arc<std::sync::OnceLock<Protocol>>,
+}
+
+impl ServerVoice {
+    fn new(connection: &Connection) -> Self {
+        Self { queue: connection.output.queue().clone(), protocol: Arc::default() }
+    }
+
+    fn open(&self, protocol: Protocol) {
+        // Settled once.
+        let _ = self.protocol.set(protocol);
+    }
+
+    /// The version, once it is settled and messages can travel.
+    pub fn protocol(&self) -> Option<Protocol> {
+        self.protocol.get().copied()
+    }
+
+    /// Sends a message; `false` if none can travel yet.
+    pub fn send(&self, message: Message) -> bool {
+        if self.protocol.get().is_none() {
+            return false;
+        }
+        self.queue.message(message);
+        true
+    }
+
+    pub(crate) fn drain(&self) {
+        self.queue.drain();
+    }
+}
+
+/// Scans on one thread and serves on this one.
+#[allow(clippy::too_many_arguments)]
+pub(super) fn serve_names(
+    peer: &mut Peer,
+    job: &Job,
+    names: Names,
+    filter: Filter,
+    start: PathBuf,
+    files: &mut OperatorFiles,
+    listing: bool,
+    monitor: &Monitor,
+) -> Result<()> {
+    let terms = peer.terms.clone();
+    let tree = Tree::default();
+    let (sink, scanned) = bounded(64);
+    std::thread::scope(|scope| {
+        let plan = ScanPlan { job, terms: &terms, filter, start, names, listing, encodes: true };
+        let scan_tree = tree.clone();
+        let scanning = scope.spawn(move || {
+            let result = source::scan(plan, files, &scan_tree, &sink, monitor);
+            drop(sink);
+            result
+        });
+        let served = source::serve(peer, job, &tree, scanned, monitor);
+        let scan_result = scanning.join().unwrap_or(Err(Error::Stopped));
+        match (served, scan_result) {
+            // The one that failed by itself says why; the other only stopped.
+            (Err(Error::Stopped), Err(error)) => Err(error),
+            (Err(error), _) => Err(error),
+            (Ok(()), Ok(()) | Err(Error::Stopped)) => Ok(()),
+            (Ok(()), Err(error)) => Err(error),
+        }
+    })
+}
+
+/// Runs the sink on a connection.
+pub(super) fn receive_into(
+    peer: Peer,
+    job: &Job,
+    rules: &Rules,
+    (destination, start): (Vec<u8>, PathBuf),
+    asked: Option<Asked>,
+    monitor: &Monitor,
+) -> Result<()> {
+    let terms = peer.terms.clone();
+    let requests = FarRequests::new(&peer, job);
+    let offers = FarOffers::new(peer, job, monitor)?.only(asked);
+    let mut filter = Filter::new(rules, FilterSide::Receiver);
+    if let Some(module) = &job.module {
+        filter = filter.with_daemon(module.filter.clone());
+    }
+    filter.set_role("generator");
+    let plan = SinkPlan { destination, start, filter };
+    sink::run(job, &terms, plan, Box::new(offers), Box::new(requests), monitor)
+}
+
+/// The names a client sends (docs/spec session.md 9).
+fn read_names(peer: &mut Peer) -> Result<Vec<Vec<u8>>> {
+    let framed = peer.terms.protocol.frames_files_from();
+    let was_framed = peer.terms.protocol.multiplexes_client();
+    if !framed && was_framed {
+        peer.read(syncline_wire::Demultiplexer::stop)?;
+    }
+    let mut names = Vec::new();
+    loop {
+        let name = peer.read(|input| input.read_delimited(0, 4095, "file name"))?;
+        if name.is_empty() {
+            break;
+        }
+        names.push(name);
+    }
+    if !framed && was_framed {
+        peer.input.start();
+    }
+    Ok(names)
+}
+
+/// Lines of a list that the sender opens itself: comments and empty lines are skipped.
+pub(crate) fn local_lines(
+    path: &[u8],
+    job: &Job,
+    start: &std::path::Path,
+) -> Result<Receiver<Vec<u8>>> {
+    use std::ffi::OsStr;
+    use std::io::Read;
+    use std::os::unix::ffi::OsStrExt;
+    let mut text = Vec::new();
+    let read = if path == b"-" {
+        std::io::stdin().read_to_end(&mut text).map_err(|error| crate::reason(&error))
+    } else {
+        let path = start.join(OsStr::from_bytes(path));
+        let trust = if job.options.attributes.insecure_links {
+            syncline_fs::Trust::Everyone
+        } else {
+            syncline_fs::Trust::Owners
+        };
+        syncline_fs::open_operator_file(&path, trust)
+            .map_err(|error| error.reason())
+            .and_then(|mut file| file.read_to_end(&mut text).map_err(|error| crate::reason(&error)))
+    };
+    if let Err(reason) = read {
+        // Stock leaves the number out here.
+        let reason = reason.rsplit_once(" (").map_or(reason.as_str(), |(words, _)| words);
+        let path = String::from_utf8_lossy(path);
+        let text = format!("rsync: failed to open files-from file {path}: {reason}");
+        return Err(Error::fatal_by(Role::Client, ExitCode::USAGE, text));
+    }
+    let (send, lines) = unbounded();
+    let from0 = job.options.select.from0;
+    let ends_line = |byte: &u8| if from0 { *byte == 0 } else { matches!(byte, b'\n' | b'\r') };
+    for line in text.split(ends_line) {
+        let skipped = line.is_empty() || matches!(line.first(), Some(b'#' | b';'));
+        if !skipped {
+            // The receiving end is in this function.
+            let _ = send.send(line.to_vec());
+        }
+    }
+    Ok(lines)
+}

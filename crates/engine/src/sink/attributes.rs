@@ -1,0 +1,223 @@
+//! Which attributes an object shall have, and what differs (docs/spec behaviour.md 14, cli.md 10).
+
+use syncline_fs::{Attributes, Identity, Kind, Stat, Time, mode};
+use syncline_options::Options;
+use syncline_options::options::SuperUser;
+use syncline_wire::ItemFlags;
+use syncline_wire::list::{EntryRef, FileKind};
+
+/// Which attributes this run keeps, and what this process may set.
+#[derive(Clone, Debug)]
+pub(crate) struct Keep {
+    perms: bool,
+    executability: bool,
+    owner: bool,
+    group: bool,
+    times: bool,
+    dir_times: bool,
+    link_times: bool,
+    atimes: bool,
+    checksum: bool,
+    window: i32,
+    /// May set owners and make devices.
+    pub(crate) privileged: bool,
+    identity: Identity,
+    umask: u32,
+}
+
+/// What is done about modification times.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Times {
+    /// Set where they differ under the window.
+    Differing,
+    /// Set to the nanosecond: the content is known to be the source's.
+    Exact,
+}
+
+impl Keep {
+    pub(crate) fn new(options: &Options) -> Self {
+        let attributes = &options.attributes;
+        let identity = Identity::current();
+        let privileged = match attributes.super_user {
+            SuperUser::Yes => true,
+            SuperUser::No => false,
+            _ => identity.is_root(),
+        };
+        let data = &options.data;
+        let marks_backups = data.backup && data.backup_dir.is_none();
+        Self {
+            perms: attributes.perms,
+            executability: attributes.executability && !attributes.perms,
+            owner: attributes.owner && privileged,
+            group: attributes.group,
+            times: attributes.times,
+            dir_times: attributes.times && !attributes.omit_dir_times && !marks_backups,
+            link_times: attributes.times && !attributes.omit_link_times,
+            atimes: attributes.atimes > 0,
+            checksum: data.checksum,
+            window: data.modify_window.unwrap_or(0),
+            privileged,
+            identity,
+            umask: mode::umask(),
+        }
+    }
+
+    /// The process's own mask.
+    pub(crate) fn umask(&self) -> u32 {
+        self.umask
+    }
+
+    /// Whether permissions are taken over.
+    pub(crate) fn perms(&self) -> bool {
+        self.perms
+    }
+
+    /// Whether directories get their times.
+    pub(crate) fn dir_times(&self) -> bool {
+        self.dir_times
+    }
+
+    /// Whether two times count as one.
+    pub(crate) fn same_time(&self, a: Time, b: Time) -> bool {
+        match self.window {
+            0 => a.seconds == b.seconds,
+            ..0 => a == b,
+            window => a.seconds.abs_diff(b.seconds) <= u64::from(window.unsigned_abs()),
+        }
+    }
+
+    /// `--modify-window`.
+    pub(crate) fn window(&self) -> i64 {
+        self.window.into()
+    }
+
+    fn keeps_time(&self, kind: FileKind) -> bool {
+        match kind {
+            FileKind::Directory => self.dir_times,
+            FileKind::Symlink => self.link_times,
+            _ => self.times,
+        }
+    }
+
+    fn sets_group(&self, gid: u32) -> bool {
+        self.group && (self.privileged || self.identity.is_member_of(gid))
+    }
+
+    /// The permission bits the entry's object shall have; `existing` are those it, or its basis, has already.
+    /// `mask` stands for the umask in its directory. None for symlinks.
+    pub(crate) fn mode(
+        &self,
+        entry: EntryRef<'_>,
+        existing: Option<u32>,
+        mask: impl FnOnce() -> u32,
+    ) -> Option<u32> {
+        let source = entry.mode();
+        match (entry.kind(), existing) {
+            (FileKind::Symlink, _) => None,
+            _ if self.perms => Some(source & 0o7777),
+            (FileKind::Regular, Some(existing)) if self.executability => {
+                Some(mode::with_executability_of(source, existing))
+            }
+            (_, Some(existing)) => Some(existing & 0o7777),
+            (_, None) => Some(mode::for_new_object(source, mask())),
+        }
+    }
+
+    /// What differs between the entry and the object that is there. `written`: the object is made anew.
+    pub(crate) fn differences(
+        &self,
+        entry: EntryRef<'_>,
+        stat: &Stat,
+        mode: Option<u32>,
+        written: bool,
+    ) -> ItemFlags {
+        let kind = entry.kind();
+        let mut flags = ItemFlags::default();
+        let mut set = |condition: bool, flag: ItemFlags| {
+            if condition {
+                flags = flags | flag;
+            }
+        };
+        set(
+            kind == FileKind::Regular && stat.kind() == Kind::File && entry.size() != stat.size,
+            ItemFlags::REPORT_SIZE,
+        );
+        let time_differs = if self.keeps_time(kind) {
+            !self.same_time(time_of(entry), stat.mtime)
+        } else {
+            written && kind != FileKind::Directory
+        };
+        set(time_differs, ItemFlags::REPORT_TIME);
+        let aged = !matches!(kind, FileKind::Directory | FileKind::Symlink);
+        let atime = Time { seconds: entry.atime(), nanos: 0 };
+        set(self.atimes && aged && !self.same_time(atime, stat.atime), ItemFlags::REPORT_ATIME);
+        let tells_mode = self.perms || (self.executability && kind == FileKind::Regular);
+        let mode_differs = mode.is_some_and(|mode| mode & 0o7777 != stat.permissions());
+        set(tells_mode && mode_differs, ItemFlags::REPORT_PERMISSIONS);
+        set(self.owner && entry.uid() != stat.uid, ItemFlags::REPORT_OWNER);
+        let gid = entry.gid();
+        set(self.sets_group(gid) && gid != stat.gid, ItemFlags::REPORT_GROUP);
+        flags
+    }
+
+    /// What shall be set on the object whose record is `stat`.
+    pub(crate) fn attributes(
+        &self,
+        entry: EntryRef<'_>,
+        stat: &Stat,
+        mode: Option<u32>,
+        times: Times,
+    ) -> Attributes<'static> {
+        let kind = entry.kind();
+        let mtime = time_of(entry);
+        let wants_time =
+            self.keeps_time(kind) && (times == Times::Exact || !self.same_time(mtime, stat.mtime));
+        let aged = self.atimes && !matches!(kind, FileKind::Directory | FileKind::Symlink);
+        let atime = Time { seconds: entry.atime(), nanos: 0 };
+        Attributes {
+            uid: self.owner.then(|| entry.uid()),
+            gid: self.sets_group(entry.gid()).then(|| entry.gid()),
+            mtime: wants_time.then_some(mtime),
+            atime: (aged && !self.same_time(atime, stat.atime)).then_some(atime),
+            mode: mode.filter(|_| kind != FileKind::Symlink),
+            ..Attributes::default()
+        }
+    }
+
+    /// What a part of a file that is kept after an interruption gets: everything but its time.
+    pub(crate) fn partial_attributes(
+        &self,
+        entry: EntryRef<'_>,
+        mode: Option<u32>,
+        mtime: Option<Time>,
+    ) -> Attributes<'static> {
+        Attributes {
+            uid: self.owner.then(|| entry.uid()),
+            gid: self.sets_group(entry.gid()).then(|| entry.gid()),
+            mtime: mtime.filter(|_| self.times),
+            mode,
+            ..Attributes::default()
+        }
+    }
+
+    /// Whether whole-file sums are compared; such items show it.
+    pub(crate) fn checksum(&self) -> bool {
+        self.checksum
+    }
+
+    /// Whether devices may be made here.
+    pub(crate) fn makes_devices(&self) -> bool {
+        self.privileged
+    }
+
+    /// Whether the process is an ordinary user, who may have to lend itself permissions.
+    pub(crate) fn is_plain(&self) -> bool {
+        !self.identity.is_root()
+    }
+}
+
+/// An entry's modification time.
+pub(crate) fn time_of(entry: EntryRef<'_>) -> Time {
+    let (seconds, nanos) = entry.mtime();
+    Time { seconds, nanos }
+}

@@ -1,0 +1,192 @@
+//! Keeping what is replaced or deleted (docs/spec behaviour.md 13).
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::{Mutex, PoisonError};
+
+use syncline_fs::{
+    Attributes, BackupFor, Kind, Object, Obstruction, Place, Preserve, RelPathBuf, Root, Stat,
+    copy_object, is_unsafe_target,
+};
+
+use super::context::Context;
+use super::destination::Destination;
+use crate::{Job, Notice, Result};
+
+/// Where old objects go.
+#[derive(Debug)]
+pub(crate) struct Backups {
+    suffix: Vec<u8>,
+    directory: Option<Directory>,
+}
+
+#[derive(Debug)]
+struct Directory {
+    /// As the user gave it.
+    word: Vec<u8>,
+    path: PathBuf,
+    /// Opened, and made where it is missing, on first use.
+    root: Mutex<Option<Arc<Root>>>,
+}
+
+impl Backups {
+    pub(crate) fn new(job: &Job, destination: &Destination) -> Option<Self> {
+        let data = &job.options.data;
+        if !data.backup {
+            return None;
+        }
+        let directory = data.backup_dir.as_ref().zip(destination.backup_dir.as_ref());
+        let directory = directory.map(|(word, path)| Directory {
+            word: word.clone(),
+            path: path.clone(),
+            root: Mutex::new(None),
+        });
+        Some(Self { suffix: data.suffix.clone(), directory })
+    }
+
+    /// Whether a name looks like a backup in the file's own directory.
+    pub(crate) fn is_backup(&self, path: &[u8]) -> bool {
+        self.directory.is_none() && path.ends_with(&self.suffix)
+    }
+
+    /// Keeps the non-directory `object`, which is at `path`. False: it was not worth keeping.
+    pub(crate) fn keep(
+        &self,
+        context: &Context<'_>,
+        object: &Place<'_>,
+        stat: &Stat,
+        reason: BackupFor,
+    ) -> Result<bool, syncline_fs::Error> {
+        let path = object.path().as_bytes();
+        if context.options().attributes.safe_links && stat.kind() == Kind::Symlink {
+            let target = object.read_link()?;
+            if is_unsafe_target(&target, object.path()) {
+                let notice = Notice::NotBackingUpUnsafeLink { path, target: &target };
+                context.monitor.notice(notice);
+                return Ok(false);
+            }
+        }
+        if !context.is_dry() {
+            let (root, name) = self.prepare(context, path)?;
+            let root = match &root {
+                Some(root) => root,
+                None => context.root().map_err(|_| missing(path))?,
+            };
+            root.back_up(object, name.as_path(), reason, preserved(context), &context.temporaries)?;
+            context.note_change();
+        }
+        context.monitor.notice(Notice::BackedUp { path, backup: &self.shown(path) });
+        Ok(true)
+    }
+
+    /// Copies a file that is about to be changed in place.
+    pub(crate) fn copy(
+        &self,
+        context: &Context<'_>,
+        object: &Place<'_>,
+        stat: &Stat,
+    ) -> Result<(), syncline_fs::Error> {
+        let path = object.path().as_bytes();
+        let (root, name) = self.prepare(context, path)?;
+        let root = match &root {
+            Some(root) => root,
+            None => context.root().map_err(|_| missing(path))?,
+        };
+        let place = root.place(name.as_path())?;
+        copy_object(object, stat, &place, preserved(context), &context.temporaries)?;
+        context.monitor.notice(Notice::BackedUp { path, backup: &self.shown(path) });
+        Ok(())
+    }
+
+    /// Opens the backup of a file that is being changed in place.
+    pub(crate) fn open(
+        &self,
+        context: &Context<'_>,
+        path: &[u8],
+    ) -> Result<syncline_fs::SourceFile, syncline_fs::Error> {
+        let (root, name) = self.prepare(context, path)?;
+        let root = match &root {
+            Some(root) => root,
+            None => context.root().map_err(|_| missing(path))?,
+        };
+        syncline_fs::OpenSource::default().open(&root.place(name.as_path())?)
+    }
+
+    /// The root and name of a backup; its directories are made. No root: the transfer's own.
+    fn prepare(
+        &self,
+        context: &Context<'_>,
+        path: &[u8],
+    ) -> Result<(Option<Arc<Root>>, RelPathBuf), syncline_fs::Error> {
+        let name = [path, &self.suffix].concat();
+        let name = RelPathBuf::clean(&name).map_err(|_| missing(path))?;
+        let Some(directory) = &self.directory else { return Ok((None, name)) };
+        let root = directory.open(context)?;
+        let parent = name.as_path().parent();
+        root.make_directories(parent, 0o777, Obstruction::Remove, |made| {
+            copy_directory_attributes(context, made);
+            Ok(())
+        })?;
+        Ok((Some(root), name))
+    }
+
+    fn shown(&self, path: &[u8]) -> Vec<u8> {
+        let mut shown = Vec::new();
+        if let Some(directory) = &self.directory {
+            shown.extend_from_slice(&directory.word);
+            if !shown.ends_with(b"/") {
+                shown.push(b'/');
+            }
+        }
+        shown.extend_from_slice(path);
+        shown.extend_from_slice(&self.suffix);
+        shown
+    }
+}
+
+impl Directory {
+    fn open(&self, context: &Context<'_>) -> Result<Arc<Root>, syncline_fs::Error> {
+        let mut root = self.root.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(root) = &*root {
+            return Ok(root.clone());
+        }
+        let opened = Arc::new(context.job.create_root(&self.path)?);
+        *root = Some(opened.clone());
+        context.note_change();
+        Ok(opened)
+    }
+}
+
+/// A directory of backups looks like the one it stands for, as far as that can be had.
+fn copy_directory_attributes(context: &Context<'_>, made: &Place<'_>) {
+    let Ok(root) = context.root() else { return };
+    let original = root.place(made.path()).and_then(|place| place.stat());
+    let (Ok(original), Ok(new)) = (original, made.stat()) else { return };
+    if !original.is_dir() {
+        return;
+    }
+    let wanted = Attributes {
+        uid: context.keep.privileged.then_some(original.uid),
+        gid: Some(original.gid),
+        mode: Some(original.permissions()),
+        mtime: context.keep.dir_times().then_some(original.mtime),
+        ..Attributes::default()
+    };
+    // A backup with other attributes is better than none.
+    let _ = wanted.apply(Object::from(made), &new, &mut |_| {});
+}
+
+fn missing(path: &[u8]) -> syncline_fs::Error {
+    syncline_fs::Error::NotRegular { path: path.into(), kind: Kind::Unknown }
+}
+
+/// What a backup that is a copy takes over (docs/spec behaviour.md 13.4).
+fn preserved(context: &Context<'_>) -> Preserve {
+    let attributes = &context.options().attributes;
+    Preserve {
+        owner: attributes.owner,
+        group: attributes.group,
+        times: attributes.times,
+        ..Preserve::default()
+    }
+}

@@ -1,0 +1,151 @@
+//! Directories (docs/spec behaviour.md 5).
+
+use syncline_fs::{Errno, Object, Stat};
+use syncline_options::options::DeleteWhen;
+use syncline_wire::ItemFlags;
+use syncline_wire::list::DirectoryRole;
+
+use crate::sink::attributes::Times;
+use crate::sink::collect::is_content;
+use crate::sink::generate::{Finish, Generator, Work};
+use crate::{Notice, Problem, Result, Role, Severity};
+
+/// What the owner needs to work in a directory.
+const OWNER: u32 = 0o700;
+
+impl Generator<'_> {
+    pub(in crate::sink) fn directory(&mut self, mut work: Work<'_>) -> Result<()> {
+        let context = self.context;
+        let options = context.options();
+        if !options.select.takes_dirs() {
+            context.monitor.notice(Notice::SkippingDirectory(work.name()));
+            return self.passed_over(work.entry, work.path.as_bytes());
+        }
+        let implied = work.entry.role() == DirectoryRole::Implied;
+        if implied && !options.select.implied_dirs {
+            // Where it is missing and needed it is made, and that is all.
+            return Ok(());
+        }
+        if let Some(stat) = work.stat.filter(|stat| !stat.is_dir()) {
+            if !self.clear_way(&work, &stat, "directory")? {
+                return self.passed_over(work.entry, work.path.as_bytes());
+            }
+            work.stat = None;
+        }
+        let root_is_new = work.path.is_root() && context.destination.created;
+        match work.stat.filter(|_| !root_is_new) {
+            Some(stat) => self.existing_directory(&work, stat),
+            None => self.new_directory(&work),
+        }
+    }
+
+    fn existing_directory(&mut self, work: &Work<'_>, stat: Stat) -> Result<()> {
+        let context = self.context;
+        let mode = context.keep.mode(work.entry, Some(stat.mode), || 0);
+        let flags = context.keep.differences(work.entry, &stat, mode, false);
+        if context.is_dry() {
+            self.sweep_during(work)?;
+            return self.report(work, flags);
+        }
+        let final_mode = mode.unwrap_or_else(|| stat.permissions());
+        let lent = self.lends(final_mode).then_some(final_mode | OWNER);
+        self.report(work, flags)?;
+        let fixed = if work.linked {
+            self.fix_linked(work, &stat, mode)?
+        } else {
+            self.fix_attributes(work, &stat, lent.or(mode), Times::Differing)?
+        };
+        if fixed || lent.is_none() {
+            self.finish_later(Finish {
+                path: work.path.as_bytes().to_vec(),
+                mode: lent.map(|_| final_mode),
+                mtime: self.directory_time(work.entry),
+            });
+        }
+        self.sweep_during(work)
+    }
+
+    fn new_directory(&mut self, work: &Work<'_>) -> Result<()> {
+        let context = self.context;
+        let matched = self.match_directory(work)?;
+        let flags = ItemFlags::LOCAL_CHANGE | matched.unwrap_or(ItemFlags::IS_NEW);
+        if context.is_dry() {
+            self.note_absent(work.path.as_bytes());
+            return self.report(work, flags);
+        }
+        let place = work.place()?;
+        if !work.path.is_root() {
+            match place.make_directory(work.entry.mode() & 0o7777) {
+                Ok(()) => context.note_change(),
+                Err(error) if error.errno() == Some(Errno::EXIST) => {}
+                Err(error) => return self.directory_failed(work, &error),
+            }
+            self.note_fresh(work.path);
+        }
+        let stat = match place.stat() {
+            Ok(stat) => stat,
+            Err(error) => return self.directory_failed(work, &error),
+        };
+        let parent = work.path.parent();
+        let mode = context.keep.mode(work.entry, None, || context.creation_mask(parent));
+        let inherited = if context.keep.perms() { 0 } else { stat.mode & 0o2000 };
+        let final_mode = mode.unwrap_or_else(|| stat.permissions()) | inherited;
+        let lent = self.lends(final_mode).then_some(final_mode | OWNER);
+        self.report(work, flags)?;
+        let wanted = lent.or(Some(final_mode));
+        let wanted = context.keep.attributes(work.entry, &stat, wanted, Times::Exact);
+        context.set_attributes(Role::Generator, &wanted, Object::from(&place), &stat)?;
+        self.finish_later(Finish {
+            path: work.path.as_bytes().to_vec(),
+            mode: lent.map(|_| final_mode),
+            mtime: self.directory_time(work.entry),
+        });
+        Ok(())
+    }
+
+    /// A link that stands for a directory: both get the time, the directory gets the rest (behaviour.md 5.2).
+    fn fix_linked(&self, work: &Work<'_>, stat: &Stat, mode: Option<u32>) -> Result<bool> {
+        let context = self.context;
+        let wanted = context.keep.attributes(work.entry, stat, mode, Times::Exact);
+        let link = work.place()?;
+        let time = syncline_fs::Attributes { mtime: wanted.mtime, ..Default::default() };
+        if let Ok(own) = link.stat() {
+            context.set_attributes(Role::Generator, &time, Object::from(&link), &own)?;
+        }
+        match context.root()?.open_directory_following(work.path) {
+            Ok(directory) => {
+                let here = directory.place(syncline_fs::RelPath::ROOT);
+                context.set_attributes(Role::Generator, &wanted, Object::from(&here), stat)
+            }
+            Err(error) => context.failed(Role::Generator, &error).map(|()| false),
+        }
+    }
+
+    /// Whether a plain user must be lent rights to work in a directory of this mode.
+    fn lends(&self, mode: u32) -> bool {
+        self.context.keep.is_plain() && mode & OWNER != OWNER
+    }
+
+    fn directory_failed(&mut self, work: &Work<'_>, error: &syncline_fs::Error) -> Result<()> {
+        let context = self.context;
+        let shown = context.destination.show(work.name());
+        context.failed_as(Role::Generator, "recv_generator: mkdir", &shown, error)?;
+        let text = "*** Skipping any contents from this failed directory ***";
+        context.monitor.problem(Problem::new(Severity::Error, text));
+        self.passed_over(work.entry, work.path.as_bytes())
+    }
+
+    /// `--delete-during` and the search of `--delete-delay`.
+    fn sweep_during(&mut self, work: &Work<'_>) -> Result<()> {
+        let context = self.context;
+        let now = matches!(context.delete_when, DeleteWhen::During | DeleteWhen::Delay);
+        if !now || !is_content(work.entry.role()) || context.destination.single.is_some() {
+            return Ok(());
+        }
+        let directory = match context.root()?.directory(work.path) {
+            Ok(directory) => directory,
+            Err(error) => return context.failed(Role::Generator, &error),
+        };
+        self.sweeper.sweep(work.path, &directory, work.batch)
+    }
+}

@@ -1,0 +1,70 @@
+//! Parts of files, and files that wait for their turn (docs/spec behaviour.md 12).
+
+use syncline_fs::{Name, Place, RelPath, RelPathBuf, Root};
+
+use super::context::{Context, PartialDir};
+use super::destination::checked;
+use crate::{Error, Result};
+
+/// Where the part of one file is kept.
+#[derive(Debug)]
+pub(crate) struct PartialPlace<'a> {
+    root: &'a Root,
+    path: RelPathBuf,
+    /// The directory was made for this and goes when it is empty.
+    beside: bool,
+}
+
+impl<'a> PartialPlace<'a> {
+    /// The place for the file at `path`; none where parts are not kept in a directory.
+    pub(crate) fn of(context: &'a Context<'_>, path: &[u8]) -> Result<Option<Self>> {
+        let path = checked(path)?;
+        let Some(name) = path.file_name() else { return Ok(None) };
+        match &context.partial_dir {
+            None | Some(PartialDir::One(None)) => Ok(None),
+            Some(PartialDir::One(Some(root))) => {
+                Ok(Some(Self { root, path: name.as_path().to_owned(), beside: false }))
+            }
+            Some(PartialDir::Beside(directory)) => {
+                let mut place = path.parent().to_owned();
+                directory.as_path().components().for_each(|part| place.push(part));
+                place.push(name);
+                Ok(Some(Self { root: context.root()?, path: place, beside: true }))
+            }
+        }
+    }
+
+    /// The held place; an error where its directory is not there.
+    pub(crate) fn place(&self) -> syncline_fs::Result<Place<'_>> {
+        self.root.place(self.path.as_path())
+    }
+
+    /// Makes its directory; whatever else has the name is removed.
+    pub(crate) fn prepare(&self) -> syncline_fs::Result<()> {
+        if !self.beside {
+            return Ok(());
+        }
+        let directory = self.path.as_path().parent();
+        self.root.forget(directory);
+        self.root.place(directory)?.ensure_directory(0o700)
+    }
+
+    /// Removes the directory if it is empty now.
+    pub(crate) fn tidy(&self) {
+        if self.beside {
+            // Others' parts may be in it.
+            let _ = self.root.remove_directory(self.path.as_path().parent());
+        }
+    }
+}
+
+/// A name beside `path`.
+pub(crate) fn sibling(path: RelPath<'_>, name: &[u8]) -> Result<RelPathBuf> {
+    let name = Name::new(name).map_err(|error| {
+        Error::fatal(
+            crate::ExitCode::PROTOCOL,
+            format!("invalid basis name \"{}\": {error}", String::from_utf8_lossy(name)),
+        )
+    })?;
+    Ok(path.parent().join(name))
+}

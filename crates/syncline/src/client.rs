@@ -1,0 +1,378 @@
+//! The program the user started.
+
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use syncline_engine::local::LocalPlan;
+use syncline_engine::report::{Class, Direction, Report, Setting};
+use syncline_engine::session::daemon::Admission;
+use syncline_engine::session::shell::{RemoteShell, server_command};
+use syncline_engine::session::{ClientPlan, Connection, rules_of};
+use syncline_engine::source::{CvsPlaces, OperatorFiles};
+use syncline_engine::{Error, ExitCode, Job, Monitor, Place, Role, Terms};
+use syncline_fs::{Trust, create_operator_file};
+use syncline_options::values::flags::Debug;
+use syncline_options::{Direction as Way, Job as Arguments};
+use syncline_options::{Form, Options, Remote, Transport};
+
+use crate::output::Streams;
+use crate::{daemon, signals};
+
+/// Does what the command line asks for.
+pub(crate) fn run(options: Options) -> ExitCode {
+    if let Some(error) = syncline_engine::unperformed(&options) {
+        return crate::usage(&error, false);
+    }
+    let arguments = match options.job() {
+        Ok(arguments) => arguments,
+        Err(error) => return crate::usage(&error, false),
+    };
+    Run::new(options, arguments).run()
+}
+
+struct Run {
+    job: Job,
+    options: Options,
+    arguments: Arguments,
+    report: Arc<Report>,
+    monitor: Monitor,
+    start: Instant,
+}
+
+impl Run {
+    fn new(options: Options, arguments: Arguments) -> Self {
+        let direction = match &arguments.form {
+            Form::Push { .. } => Direction::Push,
+            Form::Pull { .. } | Form::ModuleList { .. } => Direction::Pull,
+            _ => Direction::Local,
+        };
+        let setting = Setting {
+            options: options.clone(),
+            direction,
+            listing: arguments.listing,
+            server: false,
+            decimal_point: '.',
+        };
+        let (log, log_problem) = open_log(&options);
+        let report = Arc::new(Report::new(setting, Box::new(Streams::new(&options, log))));
+        if let Some(problem) = log_problem {
+            report.line(Class::Error, problem.as_bytes());
+            report.line(Class::Info, b"Ignoring \"log file\" setting.");
+        }
+        let monitor = Monitor::new(report.clone());
+        let local = direction == Direction::Local;
+        let job = Job::new(options.clone(), if local { Place::Local } else { Place::Client });
+        if let Err(error) = signals::watch(&job) {
+            let text = format!("rsync: [client] signals: {}", syncline_engine::reason(&error));
+            report.line(Class::Error, text.as_bytes());
+        }
+        Self { job, options, arguments, report, monitor, start: Instant::now() }
+    }
+
+    fn run(mut self) -> ExitCode {
+        let form =
+            std::mem::replace(&mut self.arguments.form, Form::Batch { destination: Vec::new() });
+        let (result, role) = match form {
+            Form::Push { sources, remote, destination } => {
+                self.remote(&remote, false, sources, &[destination], None)
+            }
+            Form::Pull { remote, sources, destination } => {
+                self.remote(&remote, true, Vec::new(), &sources, destination)
+            }
+            Form::Local { sources, destination } => self.local(sources, destination),
+            Form::ModuleList { remote } => {
+                return match self.modules(&remote) {
+                    (Ok(code), _) => code,
+                    (result, role) => self.finish(result, role),
+                };
+            }
+            _ => (
+                Err(Error::fatal(ExitCode::UNSUPPORTED, "this form is not performed yet")),
+                Role::Client,
+            ),
+        };
+        self.finish(result, role)
+    }
+
+    fn local(
+        &self,
+        sources: Vec<Vec<u8>>,
+        destination: Option<Vec<u8>>,
+    ) -> (Result<ExitCode, Error>, Role) {
+        let mut files = operator_files(&self.options);
+        let rules = match rules_of(&self.options, &mut files) {
+            Ok(rules) => rules,
+            Err(error) => return (Err(error), Role::Client),
+        };
+        let plan = LocalPlan {
+            job: self.job.clone(),
+            sources,
+            destination,
+            listing: self.arguments.listing,
+            start: std::env::current_dir().unwrap_or_default(),
+            rules,
+            files,
+        };
+        plan.run(&|terms: &Terms| self.report.begin(terms), &self.monitor)
+    }
+
+    fn finish(&self, result: Result<ExitCode, Error>, role: Role) -> ExitCode {
+        let code = match result {
+            Ok(code) => {
+                self.report.summarize(self.monitor.tally(), self.start.elapsed().as_secs());
+                code
+            }
+            Err(_) if self.job.interrupt.is_raised() => {
+                self.report.fail(ExitCode::SIGNAL, role);
+                return ExitCode::SIGNAL;
+            }
+            // The peer has said why.
+            Err(Error::PeerExit(code)) => return code,
+            Err(error) => {
+                let text = error.to_string();
+                for line in text.lines() {
+                    self.report.line(Class::Error, line.as_bytes());
+                }
+                self.report.fail(error.exit_code(), error.role().unwrap_or(role));
+                crate::hints::tell(&text);
+                return error.exit_code();
+            }
+        };
+        if code != ExitCode::OK {
+            self.report.fail(code, role);
+        }
+        code
+    }
+
+    fn remote(
+        &self,
+        remote: &Remote,
+        pull: bool,
+        sources: Vec<Vec<u8>>,
+        paths: &[Vec<u8>],
+        destination: Option<Vec<u8>>,
+    ) -> (Result<ExitCode, Error>, Role) {
+        let role = if pull { Role::Destination } else { Role::Sender };
+        let mut files = operator_files(&self.options);
+        let rules = match rules_of(&self.options, &mut files) {
+            Ok(rules) => rules,
+            Err(error) => return (Err(error), Role::Client),
+        };
+        let variable = |name: &str| std::env::var(name).ok();
+        let plan = ClientPlan {
+            job: self.job.clone(),
+            sources,
+            requested: (paths.to_vec(), remote.transport.is_daemon()),
+            destination,
+            pull,
+            listing: self.arguments.listing,
+            start: std::env::current_dir().unwrap_or_default(),
+            rules,
+            files,
+            settled: None,
+            lists: (variable("RSYNC_CHECKSUM_LIST"), variable("RSYNC_COMPRESS_LIST")),
+            begun: &|terms: &Terms| self.report.begin(terms),
+        };
+        match remote.transport {
+            Transport::Shell => self.shell(remote, plan, paths, role),
+            Transport::Daemon { tls: true, .. } => {
+                (Err(Error::fatal(ExitCode::UNSUPPORTED, "rsyncs:// is not performed yet")), role)
+            }
+            Transport::Daemon { port, .. } => {
+                let reached = daemon::reach(&self.job, remote, port, role, &self.report);
+                self.daemon(reached, remote, Some(plan), paths, role)
+            }
+            Transport::DaemonOverShell { port } => {
+                let reached = daemon::reach_by_shell(&self.job, remote, port, role);
+                self.daemon(reached, remote, Some(plan), paths, role)
+            }
+            _ => (
+                Err(Error::fatal(ExitCode::UNSUPPORTED, "this transport is not performed yet")),
+                role,
+            ),
+        }
+    }
+
+    /// The modules of a daemon.
+    fn modules(&self, remote: &Remote) -> (Result<ExitCode, Error>, Role) {
+        let role = Role::Destination;
+        let reached = match remote.transport {
+            Transport::DaemonOverShell { port } => {
+                daemon::reach_by_shell(&self.job, remote, port, role)
+            }
+            Transport::Daemon { port, tls: false } => {
+                daemon::reach(&self.job, remote, port, role, &self.report)
+            }
+            _ => Err(Error::fatal(ExitCode::UNSUPPORTED, "rsyncs:// is not performed yet")),
+        };
+        self.daemon(reached, remote, None, &[], role)
+    }
+
+    /// Goes through a daemon's greeting, and runs the plan if there is one.
+    fn daemon(
+        &self,
+        reached: Result<daemon::Reached, Error>,
+        remote: &Remote,
+        plan: Option<ClientPlan<'_>>,
+        paths: &[Vec<u8>],
+        role: Role,
+    ) -> (Result<ExitCode, Error>, Role) {
+        let mut reached = match reached {
+            Ok(reached) => reached,
+            Err(error) => return (Err(error), role),
+        };
+        let pull = plan.as_ref().is_none_or(|plan| plan.pull);
+        let admitted = daemon::enter(
+            &mut reached.connection,
+            &self.options,
+            remote,
+            paths,
+            pull,
+            &self.report,
+        );
+        let (result, role) = match (admitted, plan) {
+            // Not waited for: the program in between ends when our process lets go of the connection.
+            (Err(error), _) => return (Err(error), role),
+            (Ok(Admission::Admitted(protocol)), Some(mut plan)) => {
+                plan.settled = Some(protocol);
+                plan.run(reached.connection, &self.monitor)
+            }
+            (Ok(_), _) => return (Ok(ExitCode::OK), role),
+        };
+        match reached.child {
+            Some(child) => {
+                let status = RemoteShell::wait(child, result.is_err());
+                (merge(result, status), role)
+            }
+            None => (result, role),
+        }
+    }
+
+    fn shell(
+        &self,
+        remote: &Remote,
+        plan: ClientPlan<'_>,
+        paths: &[Vec<u8>],
+        role: Role,
+    ) -> (Result<ExitCode, Error>, Role) {
+        let direction = if plan.pull { Way::Pull } else { Way::Push };
+        let version =
+            self.options.connection.protocol.map_or(32, |number| number.clamp(0, 32) as u8);
+        let command = server_command(
+            &self.options,
+            remote.host.user.as_deref(),
+            &remote.host.name,
+            direction,
+            version,
+            paths,
+        );
+        let (words, secluded) = match command {
+            Ok(command) => command,
+            Err(error) => return (Err(error), role),
+        };
+        if self.options.output.debug.level(Debug::Cmd) >= 2 {
+            for line in detailed_command(&self.options, remote, paths, &words) {
+                self.report.line(Class::ClientInfo, &line);
+            }
+        }
+        if self.options.output.debug.level(Debug::Cmd) >= 1 {
+            self.report.line(Class::ClientInfo, &shown_command(&words));
+        }
+        let shell = match RemoteShell::spawn(&words, &[], role) {
+            Ok(shell) => shell,
+            Err(error) => return (Err(error), role),
+        };
+        let (reader, writer, child) = shell.into_parts();
+        let connection = Connection::new(reader, writer, &self.options, &self.job.interrupt);
+        let (result, role) = match connection {
+            Ok(connection) => {
+                if let Some(words) = secluded {
+                    connection.send_secluded(&words);
+                }
+                plan.run(connection, &self.monitor)
+            }
+            Err(error) => (Err(error), role),
+        };
+        let status = RemoteShell::wait(child, result.is_err());
+        (merge(result, status), role)
+    }
+}
+
+/// The child's status counts where it is worse (docs/spec session.md 12.2).
+fn merge(result: Result<ExitCode, Error>, status: ExitCode) -> Result<ExitCode, Error> {
+    match result {
+        Ok(code) if status.number() > code.number() => Ok(status),
+        Err(error) if matches!(error, Error::Closed { .. }) && status.number() > 12 => {
+            Err(Error::fatal(status, error.to_string()))
+        }
+        result => result,
+    }
+}
+
+/// The further lines of `--debug=CMD2`.
+fn detailed_command(
+    options: &Options,
+    remote: &Remote,
+    paths: &[Vec<u8>],
+    words: &[Vec<u8>],
+) -> [Vec<u8>; 2] {
+    let parts = [
+        (&b"cmd="[..], options.connection.shell()),
+        (b" machine=", &remote.host.name),
+        (b" user=", remote.host.user.as_deref().unwrap_or(b"<NULL>")),
+        (b" path=", paths.first().map_or(&b""[..], Vec::as_slice)),
+    ];
+    let whole = parts.iter().flat_map(|(name, value)| [*name, *value]).collect::<Vec<_>>().concat();
+    let mut each = Vec::new();
+    for (place, word) in words.iter().enumerate() {
+        each.extend_from_slice(format!("cmd[{place}]=").as_bytes());
+        each.extend_from_slice(word);
+        each.push(b' ');
+    }
+    [whole, each]
+}
+
+/// The line of `--debug=CMD`: words that a shell might misread are quoted.
+fn shown_command(words: &[Vec<u8>]) -> Vec<u8> {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b",.-_=+@/".contains(byte);
+    let mut line = b"opening connection using:".to_vec();
+    for word in words {
+        line.push(b' ');
+        if word.iter().all(plain) {
+            line.extend_from_slice(word);
+        } else {
+            line.extend([&b"\""[..], word, b"\""].concat());
+        }
+    }
+    line.extend_from_slice(format!("  ({} args)", words.len()).as_bytes());
+    line
+}
+
+/// How rule files are read on behalf of the user.
+fn operator_files(options: &Options) -> OperatorFiles {
+    OperatorFiles {
+        insecure: options.attributes.insecure_links,
+        cvs: CvsPlaces {
+            home: std::env::home_dir(),
+            environment: std::env::var("CVSIGNORE").unwrap_or_default().into_bytes(),
+        },
+    }
+}
+
+/// The log file, and what is wrong with it.
+fn open_log(options: &Options) -> (Option<File>, Option<String>) {
+    let Some(path) = &options.output.log_file else { return (None, None) };
+    let trust = if options.attributes.insecure_links { Trust::Everyone } else { Trust::Owners };
+    match create_operator_file(Path::new(std::ffi::OsStr::from_bytes(path)), trust, true, 0o644) {
+        Ok(file) => (Some(file), None),
+        Err(error) => {
+            let shown = String::from_utf8_lossy(path);
+            let text =
+                format!("rsync: [client] failed to open log-file {shown}: {}", error.reason());
+            (None, Some(text))
+        }
+    }
+}
