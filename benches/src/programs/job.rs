@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 use syncline_suite::daemon::Daemon;
+use syncline_suite::program::Program;
 
 /// The programs of one side of the comparison.
 #[derive(Debug, Clone)]
@@ -49,7 +50,15 @@ pub enum Way {
     PullOne,
     /// Thirty sessions that each push one new small file.
     PushOne,
+    /// Two hundred of stock's clients at a time that each pull everything.
+    Crowd,
+    /// A thousand of stock's clients, one after another, that each pull one small file.
+    Row,
 }
+
+/// How many clients a crowd has, and a row.
+const CROWD: usize = 200;
+const ROW: usize = 1000;
 
 /// One job.
 #[derive(Debug, Clone, Copy)]
@@ -73,7 +82,7 @@ const fn job(
 }
 
 /// Every job.
-pub const JOBS: [Job; 16] = [
+pub const JOBS: [Job; 18] = [
     job("local-big", Kind::Big, Before::Empty, Way::Local, &["-a"]),
     job("local-small", Kind::Small, Before::Empty, Way::Local, &["-a"]),
     job("local-mid", Kind::Mid, Before::Empty, Way::Local, &["-a"]),
@@ -90,6 +99,8 @@ pub const JOBS: [Job; 16] = [
     job("daemon-push-z", Kind::Text, Before::Empty, Way::Push, &["-az"]),
     job("daemon-pull-one", Kind::Small, Before::Same, Way::PullOne, &["-a"]),
     job("daemon-push-one", Kind::Small, Before::Same, Way::PushOne, &["-a"]),
+    job("daemon-crowd", Kind::Small, Before::Empty, Way::Crowd, &["-a"]),
+    job("daemon-row", Kind::Small, Before::Empty, Way::Row, &["-a"]),
 ];
 
 /// A job with its data made and, where it needs one, its daemon running.
@@ -110,6 +121,13 @@ impl Job {
                 let folder = store.top.join("one");
                 if !folder.exists() {
                     data::files(&folder, 200, 4096)?;
+                }
+                folder
+            }
+            Way::Crowd | Way::Row => {
+                let folder = store.top.join("thousand");
+                if !folder.exists() {
+                    data::files(&folder, 1000, 4096)?;
                 }
                 folder
             }
@@ -162,8 +180,11 @@ impl Stage<'_> {
 
     /// One run.
     pub fn run(&self) -> io::Result<Cost> {
-        if !self.is_many() {
-            return measure::run(&mut self.command()?);
+        match self.job.way {
+            Way::Crowd => return self.load(CROWD, CROWD),
+            Way::Row => return self.load(ROW, 1),
+            _ if !self.is_many() => return measure::run(&mut self.command()?),
+            _ => {}
         }
         let mut total = Cost::default();
         let new = self.source.join("new");
@@ -174,6 +195,32 @@ impl Stage<'_> {
         }
         fs::remove_file(new)?;
         Ok(total)
+    }
+
+    /// Stock's clients, so many at a time, with the processor time of the daemon and its sessions alone.
+    fn load(&self, clients: usize, at_a_time: usize) -> io::Result<Cost> {
+        let stock = Program::stock("rsync").map_err(io::Error::other)?.path;
+        let (pid, port) = self.daemon.as_ref().map_or((0, 0), |daemon| (daemon.pid(), daemon.port));
+        let name = self.source.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let file = if at_a_time == 1 { "d000/e00/file-0000000.dat" } else { "" };
+        let before = measure::family_time(pid);
+        let began = std::time::Instant::now();
+        for first in (0..clients).step_by(at_a_time) {
+            let mut commands: Vec<Command> = (first..first + at_a_time)
+                .map(|number| {
+                    let mut command = Command::new(&stock);
+                    command.args(self.job.options);
+                    command.arg(format!("rsync://127.0.0.1:{port}/m/{name}/{file}"));
+                    command.arg(format!("{}/{number}/", self.target().display()));
+                    command
+                })
+                .collect();
+            measure::run_all(&mut commands)?;
+        }
+        let seconds = began.elapsed().as_secs_f64();
+        // The last sessions may still be on their way out.
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        Ok(Cost { seconds, processor: measure::family_time(pid) - before })
     }
 
     /// One run, for its memory only.
@@ -201,7 +248,9 @@ impl Stage<'_> {
         let (source, target) = (self.source.as_path(), self.target());
         match self.job.way {
             Way::Local => command.arg(slash(source)).arg(slash(&target)),
-            Way::Pull | Way::PullOne => command.arg(module(source)).arg(slash(&target)),
+            Way::Pull | Way::PullOne | Way::Crowd | Way::Row => {
+                command.arg(module(source)).arg(slash(&target))
+            }
             Way::Push | Way::PushOne => command.arg(slash(source)).arg(module(&target)),
             Way::Shell => command
                 .arg(format!("--rsh={}", remote_shell(&self.top)?.display()))

@@ -31,6 +31,20 @@ pub fn run(command: &mut Command) -> io::Result<Cost> {
     Ok(Cost { seconds: began.elapsed().as_secs_f64(), processor: children_time() - before })
 }
 
+/// Runs commands at the same time; all must succeed.
+pub fn run_all(commands: &mut [Command]) -> io::Result<()> {
+    let children: Vec<Child> = commands.iter_mut().map(start).collect::<io::Result<_>>()?;
+    let outcomes: Vec<io::Result<()>> =
+        commands.iter().zip(children).map(|(command, child)| finish(command, child)).collect();
+    outcomes.into_iter().collect()
+}
+
+/// Processor time of a process and of those below it that have ended, in seconds.
+pub fn family_time(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    ticks(&stat, 11, 4)
+}
+
 /// Runs a command that must succeed; returns the largest memory, in MiB, that it, all below it and `others` used together.
 pub fn peak_memory(command: &mut Command, others: &[u32]) -> io::Result<f64> {
     let child = start(command)?;
@@ -68,9 +82,15 @@ fn finish(command: &Command, child: Child) -> io::Result<()> {
 /// Processor time of all children waited for so far, in seconds.
 fn children_time() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // Fields 16 and 17, counted after the name, which may hold blanks; the kernel's tick is 10 ms everywhere we run.
+    ticks(&stat, 13, 2)
+}
+
+/// The sum of `count` fields of a process's record in seconds: own user and system time are the fields 11 and 12 after
+/// the name, which may hold blanks, those of ended children 13 and 14. The kernel's tick is 10 ms everywhere we run.
+fn ticks(stat: &str, first: usize, count: usize) -> f64 {
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    fields.skip(13).take(2).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / 100.0
+    fields.skip(first).take(count).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>()
+        / 100.0
 }
 
 /// Proportional memory of these processes and all below them, MiB.

@@ -1,0 +1,286 @@
+//! What is left to a session once it is in its module: Landlock rules and a seccomp filter.
+//!
+//! Both hold for every thread that is started afterwards, and nothing can take them back.
+
+use std::collections::BTreeMap;
+use std::os::fd::BorrowedFd;
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
+    RulesetAttr, RulesetCreatedAttr,
+};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch,
+};
+use syncline_sys::accounts;
+
+/// The newest set of rights the rules know; older kernels take the part they know.
+const NEWEST: ABI = ABI::V6;
+
+/// Read by the C library when names of users and groups are looked up.
+const ACCOUNT_FILES: [&str; 4] =
+    ["/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/localtime"];
+
+/// What a session may do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Confinement {
+    /// Change anything in the module.
+    pub(crate) writes: bool,
+    /// Follow symlinks out of the module (`insecure links`): then there is no confinement to paths.
+    pub(crate) links: bool,
+}
+
+/// What the kernel offers, for one word about it at start.
+pub(crate) fn missing_layers() -> Vec<&'static str> {
+    let mut missing = Vec::new();
+    let landlock = Ruleset::default()
+        .set_compatibility(CompatLevel::HardRequirement)
+        .handle_access(AccessFs::from_all(ABI::V1))
+        .and_then(Ruleset::create);
+    if landlock.is_err() {
+        missing.push("Landlock");
+    }
+    if !std::path::Path::new("/proc/sys/kernel/seccomp/actions_avail").exists() {
+        missing.push("seccomp");
+    }
+    missing
+}
+
+/// Makes the C library load what it needs to look names up, while it still can.
+pub(crate) fn warm_up() {
+    // Only the loading matters.
+    let _ = (accounts::user_by_id(0), accounts::group_by_id(0));
+}
+
+impl Confinement {
+    /// Confines this thread, and those it will start, to a directory; for good.
+    pub(crate) fn enforce(self, module: BorrowedFd<'_>) -> Result<(), String> {
+        rustix::thread::set_no_new_privs(true).map_err(|errno| errno.to_string())?;
+        if !self.links {
+            self.restrict_paths(module)?;
+        }
+        restrict_calls()
+    }
+
+    fn restrict_paths(self, module: BorrowedFd<'_>) -> Result<(), String> {
+        let reading = AccessFs::ReadFile | AccessFs::ReadDir;
+        let all = AccessFs::from_all(NEWEST) & !AccessFs::Execute;
+        let rights = if self.writes { all } else { reading };
+        let restrict = || -> Result<(), landlock::RulesetError> {
+            let mut rules = Ruleset::default()
+                .set_compatibility(CompatLevel::BestEffort)
+                .handle_access(AccessFs::from_all(NEWEST))?
+                .handle_access(AccessNet::from_all(NEWEST))?
+                .create()?
+                .add_rule(PathBeneath::new(module, rights))?;
+            for file in ACCOUNT_FILES {
+                // One that is not there is not read.
+                if let Ok(file) = PathFd::new(file) {
+                    rules = rules.add_rule(PathBeneath::new(file, AccessFs::ReadFile))?;
+                }
+            }
+            rules.restrict_self().map(drop)
+        };
+        restrict().map_err(|error| error.to_string())
+    }
+}
+
+/// Calls no transfer makes, each of which would help somebody who has taken the process over.
+fn forbidden() -> Vec<i64> {
+    let mut calls = vec![
+        libc::SYS_acct,
+        libc::SYS_add_key,
+        libc::SYS_adjtimex,
+        libc::SYS_bpf,
+        libc::SYS_chroot,
+        libc::SYS_clock_adjtime,
+        libc::SYS_clock_settime,
+        libc::SYS_delete_module,
+        libc::SYS_execve,
+        libc::SYS_execveat,
+        libc::SYS_fanotify_init,
+        libc::SYS_finit_module,
+        libc::SYS_fsmount,
+        libc::SYS_fsopen,
+        libc::SYS_init_module,
+        libc::SYS_io_uring_enter,
+        libc::SYS_io_uring_register,
+        libc::SYS_io_uring_setup,
+        libc::SYS_kcmp,
+        libc::SYS_kexec_file_load,
+        libc::SYS_kexec_load,
+        libc::SYS_keyctl,
+        libc::SYS_kill,
+        libc::SYS_landlock_create_ruleset,
+        libc::SYS_listen,
+        libc::SYS_mount,
+        libc::SYS_mount_setattr,
+        libc::SYS_move_mount,
+        libc::SYS_name_to_handle_at,
+        libc::SYS_open_by_handle_at,
+        libc::SYS_open_tree,
+        libc::SYS_perf_event_open,
+        libc::SYS_personality,
+        libc::SYS_pidfd_getfd,
+        libc::SYS_pidfd_open,
+        libc::SYS_pidfd_send_signal,
+        libc::SYS_pivot_root,
+        libc::SYS_process_vm_readv,
+        libc::SYS_process_vm_writev,
+        libc::SYS_ptrace,
+        libc::SYS_quotactl,
+        libc::SYS_reboot,
+        libc::SYS_request_key,
+        libc::SYS_setdomainname,
+        libc::SYS_sethostname,
+        libc::SYS_setns,
+        libc::SYS_settimeofday,
+        libc::SYS_swapoff,
+        libc::SYS_swapon,
+        libc::SYS_syslog,
+        libc::SYS_umount2,
+        libc::SYS_unshare,
+        libc::SYS_userfaultfd,
+        libc::SYS_vhangup,
+    ];
+    #[cfg(target_arch = "x86_64")]
+    calls.extend([libc::SYS_fork, libc::SYS_vfork, libc::SYS_ioperm, libc::SYS_iopl]);
+    calls
+}
+
+fn restrict_calls() -> Result<(), String> {
+    let Ok(arch) = TargetArch::try_from(std::env::consts::ARCH) else { return Ok(()) };
+    let program = || -> Result<[BpfProgram; 2], seccompiler::BackendError> {
+        let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
+            forbidden().into_iter().map(|call| (call, Vec::new())).collect();
+        // Threads yes, processes no: `clone` without the flag of a thread.
+        let thread = libc::CLONE_THREAD as u64;
+        let no_thread =
+            SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(thread), 0)?;
+        rules.insert(libc::SYS_clone, vec![SeccompRule::new(vec![no_thread])?]);
+        // Sockets of this machine (name services) yes, of the network no.
+        let networked = SeccompCondition::new(
+            0,
+            SeccompCmpArgLen::Dword,
+            SeccompCmpOp::Ne,
+            libc::AF_UNIX as u64,
+        )?;
+        rules.insert(libc::SYS_socket, vec![SeccompRule::new(vec![networked])?]);
+        let refuse = SeccompAction::Errno(libc::EPERM as u32);
+        let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, arch)?;
+        // The flags of `clone3` lie in memory, where a filter cannot look; told that the call does not exist, the C
+        // library uses `clone`.
+        let absent = SeccompAction::Errno(libc::ENOSYS as u32);
+        let clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
+        let second = SeccompFilter::new(clone3, SeccompAction::Allow, absent, arch)?;
+        Ok([filter.try_into()?, second.try_into()?])
+    };
+    for program in program().map_err(|error| error.to_string())? {
+        match seccompiler::apply_filter(&program) {
+            Ok(()) => {}
+            // A kernel without it; said once at start.
+            Err(seccompiler::Error::Seccomp(error))
+                if error.raw_os_error() == Some(libc::EINVAL) => {}
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::io::ErrorKind;
+    use std::os::fd::AsFd;
+    use std::path::{Path, PathBuf};
+
+    /// What a thread that is confined to `module` can do; the rest of the tests are not confined with it.
+    fn confined<T: Send + 'static>(
+        confinement: Confinement,
+        module: &Path,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        let module = File::open(module).unwrap();
+        let thread = std::thread::spawn(move || {
+            confinement.enforce(module.as_fd()).unwrap();
+            work()
+        });
+        thread.join().unwrap()
+    }
+
+    fn scene() -> (tempfile::TempDir, PathBuf) {
+        let scene = tempfile::tempdir().unwrap();
+        let module = scene.path().join("module");
+        std::fs::create_dir(&module).unwrap();
+        std::fs::write(module.join("inside"), "in").unwrap();
+        std::fs::write(scene.path().join("outside"), "out").unwrap();
+        std::os::unix::fs::symlink("../outside", module.join("way_out")).unwrap();
+        (scene, module)
+    }
+
+    #[test]
+    fn a_session_opens_nothing_outside_of_its_module_even_as_root() {
+        if missing_layers().contains(&"Landlock") {
+            eprintln!(
+                "SKIPPED a_session_opens_nothing_outside_of_its_module_even_as_root: no Landlock"
+            );
+            return;
+        }
+        let (scene, module) = scene();
+        let (at, outside) = (module.clone(), scene.path().join("outside"));
+        let new = scene.path().join("new");
+        confined(Confinement { writes: true, links: false }, &module, move || {
+            assert_eq!(std::fs::read(at.join("inside")).unwrap(), b"in");
+            std::fs::write(at.join("written"), "w").unwrap();
+            std::fs::rename(at.join("written"), at.join("renamed")).unwrap();
+            for path in
+                [&outside, &at.join("way_out"), &at.join("../outside"), &"/etc/shadow".into()]
+            {
+                let error = std::fs::read(path).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{}", path.display());
+            }
+            assert_eq!(File::create(&new).unwrap_err().kind(), ErrorKind::PermissionDenied);
+            assert!(std::fs::rename(at.join("inside"), &new).is_err());
+            // Names of users can still be looked up.
+            assert!(accounts::user_by_id(0).unwrap().is_some());
+        });
+    }
+
+    #[test]
+    fn a_session_of_a_read_only_module_changes_nothing() {
+        if missing_layers().contains(&"Landlock") {
+            eprintln!("SKIPPED a_session_of_a_read_only_module_changes_nothing: no Landlock");
+            return;
+        }
+        let (_scene, module) = scene();
+        let at = module.clone();
+        confined(Confinement { writes: false, links: false }, &module, move || {
+            assert_eq!(std::fs::read(at.join("inside")).unwrap(), b"in");
+            assert!(std::fs::write(at.join("inside"), "x").is_err());
+            assert!(std::fs::write(at.join("new"), "x").is_err());
+            assert!(std::fs::remove_file(at.join("inside")).is_err());
+            assert!(std::fs::create_dir(at.join("directory")).is_err());
+        });
+    }
+
+    #[test]
+    fn a_session_starts_no_program_and_opens_no_connection() {
+        if missing_layers().contains(&"seccomp") {
+            eprintln!("SKIPPED a_session_starts_no_program_and_opens_no_connection: no seccomp");
+            return;
+        }
+        let (_scene, module) = scene();
+        confined(Confinement { writes: true, links: true }, &module, || {
+            assert!(std::process::Command::new("/bin/true").spawn().is_err());
+            assert!(
+                std::net::TcpStream::connect(("127.0.0.1", 9))
+                    .is_err_and(|error| { error.kind() == ErrorKind::PermissionDenied })
+            );
+            assert!(rustix::process::chroot("/").is_err());
+            // Threads are what a transfer is made of.
+            assert_eq!(std::thread::spawn(|| 7).join().unwrap(), 7);
+        });
+    }
+}

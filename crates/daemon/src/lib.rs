@@ -1,0 +1,122 @@
+//! The rsync daemon of Syncline: the same configuration files as stock's `rsync --daemon`, the same answers on the wire,
+//! the same lines in the log, and a session that can reach nothing but its module.
+//!
+//! ```no_run
+//! use std::os::unix::ffi::OsStringExt;
+//!
+//! let words: Vec<Vec<u8>> = std::env::args_os().skip(1).map(OsStringExt::into_vec).collect();
+//! std::process::exit(syncline_daemon::run(&words).into());
+//! ```
+//!
+//! # Processes
+//!
+//! The *listener* accepts connections and starts one *session* process for each: itself again, with the connection as
+//! standard input, as inetd would. So a session shares no memory with the listener or another session, and every
+//! session reads the configuration as it is now.
+//!
+//! A session has one thread until its transfer begins. Until then it greets, finds the module, checks host and user,
+//! claims a slot, starts hooks, and then takes the module's chroot, rights and sandbox (`confine`) before it reads what
+//! the client wants. All names are looked up, and all files of the administrator are read, before that door.
+
+mod check;
+mod confine;
+mod entry;
+mod expand;
+mod hooks;
+mod identity;
+mod link;
+mod listen;
+mod load;
+mod log;
+mod login;
+mod notify;
+mod paths;
+mod peer;
+mod pid_file;
+mod request;
+mod secrets_file;
+mod serve;
+mod session;
+mod signals;
+mod slots;
+mod transfer;
+mod unperformed;
+mod variables;
+
+use std::io::Write;
+
+use rustix::fs::{Mode, OFlags};
+use syncline_options::{Command, DaemonOptions, UsageError, parse_daemon};
+
+use load::Source;
+
+/// Obeys a daemon's command line, the program's name left out. Returns when the daemon has ended: the exit code.
+pub fn run(words: &[Vec<u8>]) -> u8 {
+    let options = match parse(words) {
+        Ok(Command::Daemon(options)) => *options,
+        Ok(_) => {
+            print(help().as_bytes());
+            return 0;
+        }
+        Err(error) => {
+            complain(&error.to_string());
+            return error.exit_code();
+        }
+    };
+    let source = match Source::new(&options) {
+        Ok(source) => source,
+        Err(complaint) => {
+            complain(&complaint);
+            return 1;
+        }
+    };
+    if options.check_config {
+        check::check(&source)
+    } else if options.print_config {
+        check::print(&source)
+    } else if options.server || peer::is_socket(rustix::stdio::stdin()) {
+        session::serve(&options, &source)
+    } else {
+        serve::run(&options, words, &source)
+    }
+}
+
+/// As stock, a daemon starts only where `--daemon` says so, but questions about a configuration need no such word.
+fn parse(words: &[Vec<u8>]) -> Result<Command, UsageError> {
+    match parse_daemon(words, words.is_empty()) {
+        Err(UsageError::DaemonOptionAlone) => match parse_daemon(words, true)? {
+            Command::Daemon(options) if !asks(&options) => Err(UsageError::DaemonOptionAlone),
+            command => Ok(command),
+        },
+        outcome => outcome,
+    }
+}
+
+fn help() -> String {
+    let version = format!("rsync  version {}  protocol version 32", env!("CARGO_PKG_VERSION"));
+    syncline_options::daemon_help(&version, "synclined")
+}
+
+fn asks(options: &DaemonOptions) -> bool {
+    options.check_config || options.print_config
+}
+
+/// A line on standard error.
+fn complain(text: &str) {
+    // There is nobody else to tell.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Text on standard output.
+fn print(text: &[u8]) {
+    // A reader that went away has read enough.
+    let _ = std::io::stdout().write_all(text);
+}
+
+/// The standard streams of a detached daemon.
+fn silence_stdio() -> rustix::io::Result<()> {
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR, Mode::empty())?;
+    rustix::stdio::dup2_stdin(&null)?;
+    rustix::stdio::dup2_stdout(&null)?;
+    rustix::stdio::dup2_stderr(&null)
+}
