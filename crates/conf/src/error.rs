@@ -137,4 +137,36 @@ pub enum Error {
         /// What to change.
         problem: crate::sersync::ConfxmlProblem,
     },
+    /// A synclive.toml that cannot be used.
+    #[error("{location}: {}{problem}", if key.is_empty() { String::new() } else { format!("`{key}`: ") })]
+    Live {
+        /// Where.
+        location: Location,
+        /// The key, as in `mirror[0].target[1].url`; empty if there is none.
+        key: String,
+        /// What is wrong, and what is accepted.
+        problem: String,
+    },
+    /// A configuration that does not come from a file and cannot be used.
+    #[error("`{key}`: {problem}")]
+    LiveCheck {
+        /// The key, as in `mirror[0].target[1].url`.
+        key: String,
+        /// What is wrong, and what is accepted.
+        problem: String,
+    },
+    /// A configuration that cannot be written as TOML.
+    #[error("cannot write the configuration as TOML: {problem}")]
+    LivePrint {
+        /// Why.
+        problem: String,
+    },
+    /// A configuration of lsyncd that cannot be read, or that lsyncd refuses as well.
+    #[error("{location}: {problem}")]
+    Lsyncd {
+        /// Where.
+        location: Location,
+        /// What is wrong.
+        problem: String,
+    },
 }

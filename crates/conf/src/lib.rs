@@ -33,20 +33,28 @@
 //! | [`identity`] | the values of `uid` and `gid` |
 //! | [`log_format`] | the value of `log format` |
 //! | [`socket_options`] | the value of `socket options` |
+//! | [`live`] | `synclive.toml`, and writes it |
+//! | [`lsyncd`] | the configurations of lsyncd 2.2.3, as far as they are data |
 //! | [`sersync`] | the `confxml.xml` of sersync 2.5.4 |
+//! | [`migrate`] | both of these, and makes mirrors of ours of them |
 
 pub mod access;
 pub mod auth;
 mod error;
 pub mod identity;
+pub mod live;
 pub mod log_format;
+pub mod lsyncd;
+pub mod migrate;
 pub mod rsyncd;
 pub mod secrets;
 pub mod sersync;
 pub mod socket_options;
+mod surroundings;
 mod text;
 
 pub use error::Error;
+pub use surroundings::Surroundings;
 pub use text::{Location, Text, Variables};
 
 /// Compiles the example of the README.

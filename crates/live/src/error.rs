@@ -1,0 +1,40 @@
+//! The error of this crate.
+
+use std::io;
+
+/// Why a journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The disk.
+    #[error("cannot {action} the journal{}: {source}", segment.map_or(String::new(), |number| format!(" segment {number:016x}")))]
+    Storage {
+        /// What was tried.
+        action: &'static str,
+        /// On which segment, if on one.
+        segment: Option<u64>,
+        /// What went wrong.
+        source: io::Error,
+    },
+    /// Written by another version of the program.
+    #[error(
+        "journal segment {segment:016x} has format {found}, this program reads {known}: run the program that wrote it, \
+         or remove the state directory for a full comparison"
+    )]
+    UnknownVersion {
+        /// The segment.
+        segment: u64,
+        /// Its format.
+        found: u32,
+        /// The format of this program.
+        known: u32,
+    },
+    /// Something else under the name of a segment.
+    #[error(
+        "journal segment {segment:016x} does not begin as a journal does: remove it for a full comparison"
+    )]
+    NotAJournal {
+        /// The segment.
+        segment: u64,
+    },
+}

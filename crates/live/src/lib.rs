@@ -1,0 +1,42 @@
+//! What waits for the targets of a live mirror, and when it is tried again.
+//!
+//! Pure: time is what the caller says it is, as a duration since any moment it likes, and the disk is behind a
+//! small trait. Requirements are numbered as in `docs/spec/live.md` 6.
+//!
+//! ```
+//! use std::time::Duration;
+//! use syncline_fs::RelPath;
+//! use syncline_live::{Directory, JournalSync, Outbox, Todo};
+//!
+//! # let dir = tempfile::tempdir()?;
+//! let now = Duration::ZERO;
+//! let (mut outbox, _) = Outbox::open(Directory::open(dir.path())?, JournalSync::Batch, 200_000, now)?;
+//! outbox.push(now, RelPath::new(b"a/b").unwrap(), Todo::changed());
+//! outbox.push(now, RelPath::new(b"a").unwrap(), Todo::Remove);
+//! drop(outbox); // As after `kill -9`.
+//!
+//! let (mut outbox, recovery) = Outbox::open(Directory::open(dir.path())?, JournalSync::Batch, 200_000, now)?;
+//! assert!(!recovery.clean);
+//! let batch = outbox.take(now, 10_000).unwrap();
+//! assert_eq!(batch.entries.len(), 1);
+//! assert_eq!((batch.entries[0].path.as_bytes(), batch.entries[0].todo), (&b"a"[..], Todo::Remove));
+//! outbox.finish(now, &[]); // Everything arrived.
+//! assert!(outbox.queue().is_empty());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod backoff;
+mod error;
+mod journal;
+mod key;
+mod outbox;
+mod queue;
+mod record;
+mod storage;
+
+pub use backoff::{Backoff, Policy};
+pub use error::Error;
+pub use outbox::{Outbox, Recovery};
+pub use queue::{Batch, Below, Look, Pending, Queue, Todo};
+pub use storage::{Directory, Storage};
+pub use syncline_conf::live::JournalSync;
