@@ -43,9 +43,9 @@ fn show(top: &Path) -> io::Result<()> {
     println!("   nothing new  {}", milliseconds(timed(&mut push())?));
     same(&source, &target)?;
 
-    println!("\n3. 512 bytes changed in the middle of the 32 MiB: only the difference travels");
+    println!("\n3. 512 bytes inserted in the middle of the 32 MiB: only the difference travels");
     let mut big = fs::read(source.join("big.bin"))?;
-    big[16 << 20..(16 << 20) + 512].fill(b'!');
+    big.splice(16 << 20..16 << 20, [b'!'; 512]);
     fs::write(source.join("big.bin"), big)?;
     let stats = output(push().arg("--stats"))?;
     for line in stats.lines().filter(|line| line.contains("data:") || line.starts_with("sent")) {
@@ -67,7 +67,8 @@ fn show(top: &Path) -> io::Result<()> {
     let mirror = Mirror::start(&source, &url)?;
     let mut latencies = Vec::new();
     for number in 0..EDITS {
-        let text = format!("edit {number}");
+        // Of a new length each time: like stock, a quick check compares sizes and whole seconds.
+        let text = "edit ".repeat(number + 1);
         let began = Instant::now();
         fs::write(source.join("live.txt"), &text)?;
         wait(|| Ok(fs::read_to_string(target.join("live.txt")).is_ok_and(|seen| seen == text)))?;
@@ -145,7 +146,9 @@ impl Daemon {
         );
         fs::write(&conf, text)?;
         let mut command = program("synclined");
-        command.args(["--no-detach", "--address=127.0.0.1"]).arg(format!("--port={port}"));
+        command
+            .args(["--daemon", "--no-detach", "--address=127.0.0.1"])
+            .arg(format!("--port={port}"));
         command.arg(format!("--config={}", conf.display())).stdin(Stdio::null());
         let daemon = Self { child: command.spawn()?, port };
         wait(|| Ok(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()))?;
