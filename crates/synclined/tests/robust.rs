@@ -149,7 +149,8 @@ fn a_slot_is_free_again_after_its_session_was_killed() {
         "use chroot = no\n{own}path = {{DIR}}\nlock file = {{DIR}}/lock\nmax connections = 1\n[m]\n"
     ));
     let mut held = daemon.connect();
-    held.write_all(&[HELLO, b"m\n"].concat()).unwrap();
+    // Inside before anybody else asks: a later connection must not win the slot.
+    enter(&mut held);
     let full = || daemon.say(&[HELLO, b"m\n\0"].concat()).contains("max connections (1) reached");
     wait_until("the slot is taken", full);
     let own = daemon.child.id();
@@ -159,12 +160,16 @@ fn a_slot_is_free_again_after_its_session_was_killed() {
     let session = rustix::process::Pid::from_raw(session).unwrap();
     rustix::process::kill_process(session, rustix::process::Signal::KILL).unwrap();
     wait_until("the session is gone", || daemon.processes() == 1);
-    let mut next = daemon.connect();
-    next.write_all(&[HELLO, b"m\n"].concat()).unwrap();
+    enter(&mut daemon.connect());
+}
+
+/// Asks for module `m` and waits until the daemon lets us in.
+fn enter(connection: &mut std::net::TcpStream) {
+    connection.write_all(&[HELLO, b"m\n"].concat()).unwrap();
     let mut answer = Vec::new();
     while !answer.ends_with(b"@RSYNCD: OK\n") {
         let mut byte = [0];
-        next.read_exact(&mut byte).unwrap();
+        connection.read_exact(&mut byte).unwrap();
         answer.push(byte[0]);
     }
 }
