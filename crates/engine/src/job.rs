@@ -216,6 +216,7 @@ pub fn unperformed(options: &Options) -> Option<UsageError> {
         Id::ConfineRoot,
         Id::StopAfter,
         Id::StopAt,
+        Id::Parallel,
     ];
     options.not_performed(|id| !missing.contains(&id))
 }
