@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use syncline_filter::{Filter, Name};
 use syncline_fs::{Errno, Error, Links, Op, RelPath, RelPathBuf, Result, Root, Trust};
+use syncline_options::options::SuperUser;
 
 use crate::Job;
 
@@ -70,31 +71,42 @@ impl Job {
         self.module.as_ref().filter(|module| module.confined)
     }
 
+    /// Owners, modes and nodes are kept in attributes, if that is asked for.
+    fn faking(&self, root: Root) -> Root {
+        root.with_fake_super(self.options.attributes.super_user == SuperUser::Fake)
+    }
+
     fn trust(&self) -> Trust<'static> {
         if self.options.attributes.insecure_links { Trust::Everyone } else { Trust::Owners }
     }
 
     /// Opens a directory that the operator named, or a client, then beneath its module.
     pub(crate) fn open_root(&self, path: &Path) -> Result<Root> {
-        let Some(module) = self.confining() else { return Root::open(path, self.trust()) };
-        top()?.descend(module.below(path).as_path(), Links::Beneath)
+        let Some(module) = self.confining() else {
+            return Ok(self.faking(Root::open(path, self.trust())?));
+        };
+        self.faking(top()?).descend(module.below(path).as_path(), Links::Beneath)
     }
 
     /// A directory of a source, whose links may lead anywhere in the module.
     pub(crate) fn open_source(&self, path: &Path) -> Result<Root> {
-        let Some(module) = self.confining() else { return Root::open(path, Trust::Everyone) };
+        let Some(module) = self.confining() else {
+            return Ok(self.faking(Root::open(path, Trust::Everyone)?));
+        };
         let below = module.below(path);
         if module.hides(below.as_bytes(), true) {
             return Err(Error::new(Op::ChangeDirectory, below.as_bytes(), Errno::NOENT));
         }
-        top()?.descend_within(below.as_path())
+        self.faking(top()?).descend_within(below.as_path())
     }
 
     /// As [`Job::open_root`], creating what is missing.
     pub(crate) fn create_root(&self, path: &Path) -> Result<Root> {
-        let Some(module) = self.confining() else { return Root::create(path, self.trust()) };
+        let Some(module) = self.confining() else {
+            return Ok(self.faking(Root::create(path, self.trust())?));
+        };
         let below = module.below(path);
-        let mut root = top()?;
+        let mut root = self.faking(top()?);
         for name in below.as_path().components() {
             root.place(name.as_path())?.ensure_directory(0o777)?;
             root = root.descend(name.as_path(), Links::Refuse)?;

@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use syncline_fs::{OpenSource, RelPath, Root, SourceFile};
 
+use crate::Extras;
+
 /// A directory that names of entries are resolved below, for one argument or several.
 #[derive(Debug)]
 pub struct Base {
@@ -59,6 +61,8 @@ impl Base {
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
     bases: Arc<Mutex<Vec<Arc<Base>>>>,
+    /// What the lists' entries refer to.
+    pub(crate) extras: Extras,
 }
 
 impl Tree {
