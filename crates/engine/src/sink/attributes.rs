@@ -43,7 +43,7 @@ impl Keep {
         let privileged = match attributes.super_user {
             SuperUser::Yes | SuperUser::Fake => true,
             SuperUser::No => false,
-            _ => identity.is_root(),
+            SuperUser::Auto => identity.is_root(),
         };
         let data = &options.data;
         let marks_backups = data.backup && data.backup_dir.is_none();

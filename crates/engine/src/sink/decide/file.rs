@@ -225,7 +225,7 @@ impl Generator<'_> {
                 let mode = context.keep.mode(work.entry, Some(stat.mode), || 0);
                 match work.stat {
                     Some(_) => work.differences(context, stat, mode, true),
-                    None => self.differs_from_alternate(work, &basis, stat, mode),
+                    None => self.differs_from_alternate(work, basis.as_ref(), stat, mode),
                 }
             }
             None => context.new_flags(work.entry),
@@ -295,11 +295,11 @@ impl Generator<'_> {
     fn differs_from_alternate(
         &self,
         work: &Work<'_>,
-        basis: &Option<Basis>,
+        basis: Option<&Basis>,
         stat: &Stat,
         mode: Option<u32>,
     ) -> ItemFlags {
-        let number = basis.as_ref().and_then(|basis| match basis.kind {
+        let number = basis.and_then(|basis| match basis.kind {
             BasisType::Alternate(number) => Some(usize::from(number)),
             _ => None,
         });
