@@ -33,6 +33,7 @@ mod log;
 mod outbox;
 mod queue;
 mod record;
+pub mod schedule;
 pub mod state;
 mod storage;
 
