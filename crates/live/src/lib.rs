@@ -27,6 +27,7 @@
 
 mod backoff;
 mod error;
+mod hooks;
 mod journal;
 mod key;
 mod log;
@@ -39,6 +40,7 @@ mod storage;
 
 pub use backoff::{Backoff, Policy};
 pub use error::Error;
+pub use hooks::{Change, Hooks};
 pub use log::{Log, LogLevel};
 pub use outbox::{Outbox, Recovery};
 pub use queue::{Batch, Below, Look, Pending, Queue, Todo};
