@@ -17,6 +17,9 @@ pub enum Todo {
     /// It is there, or was when this was written: send it as it is.
     Look(Look),
     /// It is gone with everything below it.
+    ///
+    /// A session either removes it without looking, or, if it finds the name back, compares everything below it: the
+    /// notice of the new one says nothing of what the old one held.
     Remove,
 }
 
