@@ -36,6 +36,7 @@ mod queue;
 mod record;
 pub mod schedule;
 pub mod state;
+pub mod status;
 mod storage;
 
 pub use backoff::{Backoff, Policy};
