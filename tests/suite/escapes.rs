@@ -2,6 +2,8 @@
 //! file of rules, with `use chroot = no`, by root where the tests run as root, and without Landlock, so that only the
 //! daemon's own path rules stand in the way.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fs;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
