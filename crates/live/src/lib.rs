@@ -27,17 +27,20 @@
 
 mod backoff;
 mod error;
+mod hooks;
 mod journal;
 mod key;
 mod log;
 mod outbox;
 mod queue;
 mod record;
+pub mod schedule;
 pub mod state;
 mod storage;
 
 pub use backoff::{Backoff, Policy};
 pub use error::Error;
+pub use hooks::{Change, Hooks};
 pub use log::{Log, LogLevel};
 pub use outbox::{Outbox, Recovery};
 pub use queue::{Batch, Below, Look, Pending, Queue, Todo};
