@@ -108,7 +108,13 @@ struct Serve<'a> {
 impl Serve<'_> {
     fn run(&mut self) -> Result<()> {
         let watch = Stopwatch::start();
-        self.send_first_list()?;
+        let sent = self.send_first_list();
+        // Why nothing could be written shows in what the peer has said.
+        if sent.as_ref().map_or_else(|error| error.exit_code() == ExitCode::SOCKET, |()| true) {
+            self.peer.confirm()?;
+            self.terms.seed = self.peer.terms.seed;
+        }
+        sent?;
         self.monitor.tally().list_build.set(watch.milliseconds());
         let empty = self.lists.list(0).is_none_or(syncline_wire::list::FileList::is_empty);
         if empty && self.job.is_server() {
