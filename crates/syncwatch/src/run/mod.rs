@@ -27,7 +27,8 @@ use crate::output::{die_by, not_ignored};
 use crate::syslog::Diagnostics::Stderr;
 use changes::{Changes, Contents, What};
 use command::{Running, code};
-use options::{HELP, OnBusy, Settings};
+pub(crate) use options::{ABOUT, STATUS, TABLE, USAGE};
+use options::{OnBusy, Settings, help};
 
 /// Runs the program.
 pub(crate) fn run(program: &str, words: Vec<Vec<u8>>) -> ExitCode {
@@ -35,7 +36,7 @@ pub(crate) fn run(program: &str, words: Vec<Vec<u8>>) -> ExitCode {
         Ok(Some(settings)) => settings,
         Ok(None) => {
             // Nobody to tell when standard output is closed.
-            let _ = rustix::io::write(std::io::stdout(), HELP.as_bytes());
+            let _ = rustix::io::write(std::io::stdout(), help().as_bytes());
             return ExitCode::SUCCESS;
         }
         Err(text) => {
