@@ -434,6 +434,44 @@ fn a_mount_that_cannot_be_marked_is_told_or_makes_the_automatic_choice_another()
     );
 }
 
+#[test]
+fn r36_what_a_receiving_rsync_writes_settles_as_its_final_names_once() {
+    use syncline_watch::settle::{Rules, Settled, Settler};
+    let name = "r36_what_a_receiving_rsync_writes_settles_as_its_final_names_once";
+    let top = tempfile::tempdir().unwrap();
+    fs::create_dir_all(top.path().join("from/sub")).unwrap();
+    fs::create_dir(top.path().join("to")).unwrap();
+    for file in ["a", "sub/b"] {
+        fs::write(top.path().join("from").join(file), vec![b'x'; 3 << 20]).unwrap();
+    }
+    let mut watcher = Watcher::new(Options::default()).unwrap();
+    watcher.add(Root::tree(top.path().join("to"))).unwrap();
+    let copied = std::process::Command::new("rsync")
+        .args(["-a", "from/", "to/"])
+        .current_dir(top.path())
+        .status();
+    if !copied.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED {name}: needs rsync");
+        return;
+    }
+    let mut settler = Settler::new(Rules::default());
+    while let Some(change) = watcher.next_change(Some(Duration::from_millis(50))).unwrap() {
+        settler.feed(Duration::ZERO, &change);
+    }
+    let settled = settler.take(PATIENCE);
+    let mut names: Vec<_> = settled
+        .iter()
+        .filter(|settled| matches!(settled, Settled::Changed { directory: false, .. }))
+        .map(|settled| String::from_utf8_lossy(&settled.place().path).into_owned())
+        .collect();
+    names.sort_unstable();
+    // A directory that was told as a whole stands for what is in it.
+    let whole = settled
+        .iter()
+        .any(|settled| matches!(settled, Settled::Changed { whole: true, place, .. } if place.path == b"sub"));
+    assert_eq!(names, if whole { vec!["a"] } else { vec!["a", "sub/b"] }, "{settled:?}");
+}
+
 /// The limit is the machine's: what is tested is that its error says all there is to say.
 #[test]
 fn the_error_of_the_limit_says_what_is_needed_what_is_allowed_and_what_to_do() {

@@ -90,7 +90,8 @@ fn start(settings: &Settings) -> Result<(), String> {
     if let Some(seconds) = settings.timeout.filter(|_| settings.verbose) {
         Stderr.say(&format!("Will listen for events for {seconds} seconds."));
     }
-    let mut collector = Collector { settings, filter, roots, counts: Counts::default() };
+    let counts = Counts::new(watcher.backend() == Backend::Fanotify);
+    let mut collector = Collector { settings, filter, roots, counts };
     collector.collect(&mut watcher, &mut signals)
 }
 
