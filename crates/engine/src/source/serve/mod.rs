@@ -1,19 +1,17 @@
 //! Answering a sink over a connection (docs/spec delta.md 1, session.md 11, filelist.md 8).
 
-use std::collections::{HashSet, VecDeque};
-use std::io::Read;
+mod content;
+mod ends;
+mod lists;
 
-use crossbeam_channel::{Receiver, TryRecvError};
-use syncline_delta::{
-    FileHasher, MAX_BLOCK_LENGTH, MAX_BLOCK_LENGTH_BEFORE_30, Operation, Search, SearchIndex,
-    Signature, SignatureBuilder, SumHeader,
-};
+use std::collections::{HashSet, VecDeque};
+
+use crossbeam_channel::Receiver;
 use syncline_fs::{OpenSource, SourceFile};
 use syncline_options::options::{Append, RemoveSource};
 use syncline_wire::list::{FileKind, FileLists};
 use syncline_wire::{
-    BasisType, CompatFlags, Index, IndexDecoder, IndexEncoder, IoErrors, Item, ItemFlags, Message,
-    TokenEncoder, WireRead, WireWrite,
+    Index, IndexDecoder, IndexEncoder, IoErrors, Item, ItemFlags, Message, TokenEncoder, WireWrite,
 };
 
 use super::emit::{Origins, Scanned};
@@ -106,7 +104,13 @@ struct Serve<'a> {
 impl Serve<'_> {
     fn run(&mut self) -> Result<()> {
         let watch = Stopwatch::start();
-        self.send_first_list()?;
+        let sent = self.send_first_list();
+        // Why nothing could be written shows in what the peer has said.
+        if sent.as_ref().map_or_else(|error| error.exit_code() == ExitCode::SOCKET, |()| true) {
+            self.peer.confirm()?;
+            self.terms.seed = self.peer.terms.seed;
+        }
+        sent?;
         self.monitor.tally().list_build.set(watch.milliseconds());
         let empty = self.lists.list(0).is_none_or(syncline_wire::list::FileList::is_empty);
         if empty && self.job.is_server() {
@@ -145,115 +149,6 @@ impl Serve<'_> {
         self.peer.output.queue().drain();
         Ok(())
     }
-
-    // ---- lists ----
-
-    fn send_first_list(&mut self) -> Result<()> {
-        while !matches!(self.next_scanned()?, Some(true)) {}
-        if self.job.is_server() || self.terms.incremental() {
-            return Ok(());
-        }
-        let count = self.lists.list(0).map_or(0, syncline_wire::list::FileList::len);
-        self.monitor.tell(&Event::Listed(count));
-        Ok(())
-    }
-
-    /// Sends what the sink must, or might as well, know already; whether anything was sent.
-    fn send_lists_ahead(&mut self) -> Result<bool> {
-        if self.all_listed {
-            return Ok(false);
-        }
-        if self.ahead < AHEAD {
-            self.next_scanned()?;
-            return Ok(true);
-        }
-        if self.ahead < FAR_AHEAD && !self.peer.input.get_ref().has_data() {
-            return match self.scanned.try_recv() {
-                Ok(scanned) => {
-                    self.pass_on(scanned)?;
-                    Ok(true)
-                }
-                Err(TryRecvError::Empty) => Ok(false),
-                Err(TryRecvError::Disconnected) => Err(Error::Stopped),
-            };
-        }
-        Ok(false)
-    }
-
-    /// Takes the next delivery of the scan; `Some(true)` if it completed a list.
-    fn next_scanned(&mut self) -> Result<Option<bool>> {
-        let scanned = match self.scanned.try_recv() {
-            Ok(scanned) => scanned,
-            Err(TryRecvError::Disconnected) => return Err(Error::Stopped),
-            Err(TryRecvError::Empty) => {
-                self.flush()?;
-                self.scanned.recv().map_err(|_| Error::Stopped)?
-            }
-        };
-        self.pass_on(scanned)
-    }
-
-    fn pass_on(&mut self, scanned: Scanned) -> Result<Option<bool>> {
-        match scanned {
-            Scanned::Part(bytes) => {
-                self.peer.output.buffer().extend_from_slice(&bytes);
-                self.commit()?;
-                Ok(Some(false))
-            }
-            Scanned::List { directory, bytes, list, origins } => {
-                {
-                    let mut out = self.peer.output.buffer();
-                    if let Some(directory) = directory {
-                        self.out_index.encode(&mut out, Index::List(directory));
-                    }
-                    out.extend_from_slice(&bytes);
-                }
-                if let Some(directory) = directory {
-                    self.lists.announce(directory).map_err(|error| self.own(error))?;
-                    self.ahead += list.len();
-                    self.sent_lists.push_back(list.len());
-                }
-                self.lists.add(list, directory).map_err(|error| self.own(error))?;
-                self.origins.push_back(origins);
-                self.tell_errors();
-                self.commit()?;
-                if !self.terms.incremental() {
-                    self.all_listed = true;
-                }
-                Ok(Some(true))
-            }
-            Scanned::End => {
-                if self.terms.incremental() && !self.all_listed {
-                    self.out_index.encode(&mut self.peer.output.buffer(), Index::ListEnd);
-                    self.lists.end().map_err(|error| self.own(error))?;
-                }
-                self.all_listed = true;
-                Ok(None)
-            }
-        }
-    }
-
-    /// Where lists cannot carry I/O errors, or protocol 30 has new ones, a message does (filelist.md 3.3).
-    fn tell_errors(&mut self) {
-        let errors = self.monitor.tally().io_errors();
-        let in_lists = self.terms.protocol.always_safe_list()
-            || self.terms.compat.contains(CompatFlags::VARINT_FLAGS)
-            || self.terms.protocol.has_io_error_int();
-        if !in_lists && errors != self.told_errors && !self.job.options.delete.ignore_errors {
-            self.peer.output.queue().message(Message::IoError(errors));
-        }
-        self.told_errors = errors;
-    }
-
-    /// The list an index belongs to is the one in work now.
-    fn advance_to(&mut self, list: usize) {
-        while self.current < list {
-            self.current += 1;
-            self.ahead -= self.sent_lists.pop_front().unwrap_or(0);
-        }
-    }
-
-    // ---- requests ----
 
     fn item(&mut self, index: u32) -> Result<()> {
         let protocol = self.terms.protocol;
@@ -340,63 +235,6 @@ impl Serve<'_> {
         self.commit()
     }
 
-    /// Whether blocks are taken from the file that is being written (delta.md 11).
-    fn updates_basis(&self, item: &Item, redo: bool) -> bool {
-        let partial = self.terms.compat.contains(CompatFlags::INPLACE_PARTIAL_DIR)
-            && item.basis() == BasisType::Partial;
-        let data = &self.job.options.data;
-        let in_place = data.inplace
-            && if self.terms.protocol.has_item_flags() {
-                item.basis() == BasisType::Destination
-            } else {
-                !data.backup || redo
-            };
-        partial || in_place
-    }
-
-    fn read_header(&mut self) -> Result<SumHeader> {
-        let longest = if self.terms.protocol.has_varints() {
-            MAX_BLOCK_LENGTH
-        } else {
-            MAX_BLOCK_LENGTH_BEFORE_30
-        };
-        let fields = self.peer.read(|input| {
-            Ok([input.read_i32()?, input.read_i32()?, input.read_i32()?, input.read_i32()?])
-        })?;
-        let digest_length = self.terms.transfer_sum().digest_length();
-        SumHeader::from_wire(fields, longest, digest_length)
-            .map_err(|error| Error::fatal(ExitCode::PROTOCOL, format!("{error} [sender]")))
-    }
-
-    fn read_signature(&mut self, header: SumHeader) -> Result<Signature> {
-        let strong = self.terms.transfer_sum();
-        let bad = |error: syncline_delta::Error| {
-            Error::fatal(ExitCode::PROTOCOL, format!("{error} [sender]"))
-        };
-        let mut builder = SignatureBuilder::new(header, strong).map_err(bad)?;
-        let length = header.strong_length();
-        let surplus = header.surplus();
-        let limit = self.job.options.connection.max_alloc;
-        let cost = 4 + length as u64;
-        if limit > 0 && u64::from(header.count()) * cost.max(24) > limit {
-            let text =
-                format!("[sender] exceeded --max-alloc={limit} setting (file=serve.rs, line=0)");
-            return Err(Error::fatal(ExitCode::MEMORY, text));
-        }
-        self.peer.read(|input| {
-            let mut record = [0; 64];
-            for _ in 0..header.count() {
-                let weak = input.read_u32()?;
-                let sum = &mut record[..length + surplus];
-                input.read_exact(sum)?;
-                // Cannot fail: as many records as announced, each of the announced length.
-                let _ = builder.push(weak, &sum[..length]);
-            }
-            Ok(())
-        })?;
-        builder.finish().map_err(bad)
-    }
-
     /// Opens the content of an entry; none if it cannot be sent, which the sink is told.
     fn open(&mut self, index: u32, appends: bool) -> Result<Option<(SourceFile, Vec<u8>)>> {
         let (base, name) = self.origin(index)?;
@@ -478,231 +316,6 @@ impl Serve<'_> {
         self.tree.base(number).ok_or(Error::Stopped)
     }
 
-    // ---- content ----
-
-    fn send_whole(
-        &mut self,
-        index: u32,
-        sending: &mut Sending<'_>,
-        hasher: &mut FileHasher,
-    ) -> Result<()> {
-        let length = sending.file.length();
-        while sending.position < length {
-            let mut buffer = std::mem::take(&mut self.buffer);
-            let wanted = (length - sending.position).min(READ as u64) as usize;
-            buffer.resize(wanted, 0);
-            sending.fill(&mut buffer);
-            self.send_data(&buffer, hasher)?;
-            self.buffer = buffer;
-            self.tell_progress(index, sending.position, length, false);
-            self.monitor.tally().literal.add(wanted as u64);
-        }
-        Ok(())
-    }
-
-    fn send_data(&mut self, data: &[u8], hasher: &mut FileHasher) -> Result<()> {
-        hasher.update(data);
-        {
-            let mut out = self.peer.output.buffer();
-            self.tokens.data(&mut out, data).map_err(|error| Error::wire(Role::Sender, error))?;
-        }
-        self.commit()
-    }
-
-    fn append(
-        &mut self,
-        index: u32,
-        sending: &mut Sending<'_>,
-        header: &SumHeader,
-        hasher: &mut FileHasher,
-    ) -> Result<()> {
-        let prefix = header.covered().min(sending.file.length());
-        if self.append == Append::Verify {
-            let mut buffer = std::mem::take(&mut self.buffer);
-            while sending.position < prefix {
-                buffer.resize((prefix - sending.position).min(READ as u64) as usize, 0);
-                sending.fill(&mut buffer);
-                hasher.update(&buffer);
-            }
-            self.buffer = buffer;
-        }
-        sending.position = prefix;
-        self.send_whole(index, sending, hasher)
-    }
-
-    fn send_delta(
-        &mut self,
-        index: u32,
-        sending: &mut Sending<'_>,
-        signature: Signature,
-        in_place: bool,
-        hasher: &mut FileHasher,
-    ) -> Result<()> {
-        let length = sending.file.length();
-        let search_index = SearchIndex::new(signature);
-        let mut search = Search::new(&search_index);
-        if in_place {
-            search = search.in_place();
-        }
-        let room = READ.max(4 * search.window());
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.clear();
-        let mut start = 0;
-        loop {
-            // What is left of the last round moves to the front, and more is read behind it.
-            buffer.drain(..start);
-            let kept = buffer.len();
-            let more = (length - sending.position).min((room - kept) as u64) as usize;
-            buffer.resize(kept + more, 0);
-            sending.fill(&mut buffer[kept..]);
-            let at_end = sending.position >= length;
-            let mut done = 0;
-            start = search.scan(&buffer, at_end, |operation| {
-                let bytes = &buffer[done..done + operation.length() as usize];
-                done += bytes.len();
-                self.send_operation(operation, bytes, hasher)
-            })?;
-            self.tell_progress(
-                index,
-                sending.position - (buffer.len() - start) as u64,
-                length,
-                false,
-            );
-            if at_end {
-                break;
-            }
-        }
-        self.buffer = buffer;
-        Ok(())
-    }
-
-    fn send_operation(
-        &mut self,
-        operation: Operation<'_>,
-        bytes: &[u8],
-        hasher: &mut FileHasher,
-    ) -> Result<()> {
-        match operation {
-            Operation::Literal(data) => {
-                self.monitor.tally().literal.add(data.len() as u64);
-                self.send_data(data, hasher)
-            }
-            Operation::Copy { block, length, .. } => {
-                self.monitor.tally().matched.add(length.into());
-                self.monitor.tally().matches.add(1);
-                hasher.update(bytes);
-                {
-                    let mut out = self.peer.output.buffer();
-                    self.tokens
-                        .block(&mut out, block, bytes)
-                        .map_err(|error| Error::wire(Role::Sender, error))?;
-                }
-                self.commit()
-            }
-        }
-    }
-
-    /// What was sent is not what the file holds: make the sink's verification fail (delta.md 9.2).
-    fn spoil(&mut self, digest: &mut [u8], shown: &[u8]) {
-        let was_zero = digest.iter().all(|&byte| byte == 0);
-        digest.fill(0);
-        if let (true, Some(last)) = (was_zero, digest.last_mut()) {
-            *last = 1;
-        }
-        let shown = self.job.quote(shown);
-        let text =
-            [b"rsync: [sender] read errors mapping ", &shown[..], b": Input/output error (5)"]
-                .concat();
-        self.monitor.problem(Problem::new(Severity::Transfer, text));
-        self.fail(IoErrors::GENERAL);
-    }
-
-    // ---- ends ----
-
-    /// A round of the sink is over (session.md 11.1); whether it was the last.
-    fn done(&mut self) -> Result<bool> {
-        if self.round == 0 && self.terms.incremental() {
-            self.lists.release_oldest();
-            self.origins.pop_front();
-            if self.lists.oldest() < self.lists.arrived() || !self.all_listed {
-                let oldest = self.lists.oldest();
-                self.advance_to(oldest.max(self.current));
-                self.put_done();
-                return self.commit().map(|()| false);
-            }
-        }
-        self.round += 1;
-        if self.round > self.terms.protocol.sender_rounds() {
-            return Ok(true);
-        }
-        self.put_done();
-        let last_phase = if self.terms.protocol.has_item_flags() { 3 } else { 2 };
-        if self.round == last_phase && self.job.is_server() {
-            self.put_statistics()?;
-        }
-        self.commit()?;
-        Ok(false)
-    }
-
-    fn put_done(&mut self) {
-        self.out_index.encode(&mut self.peer.output.buffer(), Index::Done);
-    }
-
-    fn put_statistics(&mut self) -> Result<()> {
-        self.flush()?;
-        self.peer.output.queue().drain();
-        let protocol = self.terms.protocol;
-        let tally = self.monitor.tally();
-        let sent = self.peer.bytes_sent();
-        let received = self.peer.input.received();
-        let mut out = self.peer.output.buffer();
-        let mut put = |value: u64| out.put_varlong30(value as i64, 3, protocol);
-        put(received);
-        put(sent);
-        put(tally.total_size.get());
-        if protocol.has_list_times() {
-            put(tally.list_build.get());
-            put(tally.list_transfer.get());
-        }
-        Ok(())
-    }
-
-    fn delete_stats(&mut self) -> Result<()> {
-        const NAMES: [&str; 5] = [
-            "deleted_files",
-            "deleted_dirs",
-            "deleted_symlinks",
-            "deleted_devices",
-            "deleted_specials",
-        ];
-        let counts = self.peer.read(|input| {
-            let mut counts = [0_u32; 5];
-            for (count, name) in counts.iter_mut().zip(NAMES) {
-                *count = input.read_varint_in(name, 0, 1 << 28)?;
-            }
-            Ok(counts)
-        })?;
-        if self.job.is_server() {
-            let mut out = self.peer.output.buffer();
-            self.out_index.encode(&mut out, Index::DeleteStats);
-            for count in counts {
-                out.put_varint(count as i32);
-            }
-            return Ok(());
-        }
-        let kinds = [
-            FileKind::Regular,
-            FileKind::Directory,
-            FileKind::Symlink,
-            FileKind::BlockDevice,
-            FileKind::Fifo,
-        ];
-        for (kind, count) in kinds.into_iter().zip(counts) {
-            self.monitor.tally().deleted.add_many(kind, count.into());
-        }
-        Ok(())
-    }
-
     /// Handles what came beside the data; whether there was any.
     fn take_messages(&mut self) -> Result<bool> {
         let mut any = false;
@@ -729,8 +342,6 @@ impl Serve<'_> {
         remove_source(self.job, &base, &name, entry, nanoseconds, self.monitor);
         Ok(())
     }
-
-    // ---- small things ----
 
     fn echo(&mut self, index: u32, item: &Item) {
         let mut out = self.peer.output.buffer();
