@@ -12,7 +12,7 @@
 //!
 //! | module | holds | knows nothing of |
 //! |---|---|---|
-//! //! | [`link`] | the joint: what a sink hears and says | bytes |
+//! | [`link`] | the joint: what a sink hears and says | bytes |
 //! | [`source`] | scan, serve, removal of sources | how the connection came to be |
 //! | [`sink`] | collect, decide, apply, verify, commit, finish | whether its source is near or far |
 //! | [`local`] | a source and a sink in one process | encoding |
