@@ -1,5 +1,7 @@
 //! Finding out what there is to send (docs/spec behaviour.md 3, filelist.md 6).
 
+mod listed;
+
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -21,6 +23,7 @@ use super::arguments::{Argument, sanitize_line};
 use super::emit::{Emitter, Scanned};
 use super::tree::{Base, Tree, checked};
 use crate::{Event, Job, Monitor, Notice, Problem, Result, Role, Severity, Terms};
+pub use listed::Line;
 
 /// What a scan works from.
 #[derive(Debug)]
@@ -52,6 +55,13 @@ pub enum Names {
         below: Vec<u8>,
         /// The lines, ended by the sender's going.
         lines: crossbeam_channel::Receiver<Vec<u8>>,
+    },
+    /// An explicit list, below one directory.
+    Exactly {
+        /// The directory.
+        below: Vec<u8>,
+        /// What is in the list.
+        lines: Vec<Line>,
     },
 }
 
@@ -89,6 +99,7 @@ pub fn scan(
                 scan.argument(&argument)?;
             }
         }
+        Names::Exactly { below, lines } => scan.listed(&below, lines)?,
         Names::Lines { below, lines } => {
             scan.enter_start(&below);
             for line in lines {

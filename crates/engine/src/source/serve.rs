@@ -308,6 +308,7 @@ impl Serve<'_> {
             if appends || header.count() == 0 { None } else { Some(self.read_signature(header)?) };
         let sums = self.peer.input.received() - before;
         let Some((file, shown)) = self.open(index, appends)? else { return Ok(()) };
+        let Some(version) = self.version(index, &file)? else { return Ok(()) };
         self.tell_item(index, item, None);
         let start = self.written();
         self.echo(index, item);
@@ -326,8 +327,13 @@ impl Serve<'_> {
             self.send_whole(index, &mut sending, &mut hasher)?;
         }
         let mut digest = hasher.finish().as_ref().to_vec();
-        if sending.failed {
-            self.spoil(&mut digest, &shown);
+        if self.job.exact && (sending.failed || !Version::of(&file).is_some_and(|now| now == version))
+        {
+            spoil(&mut digest);
+            self.withhold(index, None)?;
+        } else if sending.failed {
+            spoil(&mut digest);
+            self.tell_unread(&shown);
         }
         {
             let mut out = self.peer.output.buffer();
@@ -421,7 +427,10 @@ impl Serve<'_> {
             }
             Err(error) => error,
         };
-        if error.is_missing() {
+        if self.job.exact {
+            let reason = error.reason();
+            self.withhold(index, (!error.is_missing()).then_some(&reason))?;
+        } else if error.is_missing() {
             let text = [b"file has vanished: ", &self.job.quote(&shown)[..]].concat();
             self.monitor.problem(Problem::new(Severity::Warning, text));
             self.fail(IoErrors::VANISHED);
@@ -602,19 +611,38 @@ impl Serve<'_> {
         }
     }
 
-    /// What was sent is not what the file holds: make the sink's verification fail (delta.md 9.2).
-    fn spoil(&mut self, digest: &mut [u8], shown: &[u8]) {
-        let was_zero = digest.iter().all(|&byte| byte == 0);
-        digest.fill(0);
-        if let (true, Some(last)) = (was_zero, digest.last_mut()) {
-            *last = 1;
-        }
+    fn tell_unread(&mut self, shown: &[u8]) {
         let shown = self.job.quote(shown);
         let text =
             [b"rsync: [sender] read errors mapping ", &shown[..], b": Input/output error (5)"]
                 .concat();
         self.monitor.problem(Problem::new(Severity::Transfer, text));
         self.fail(IoErrors::GENERAL);
+    }
+
+    /// The version of an opened file; none if it is not the one that was listed, where that matters.
+    fn version(&mut self, index: u32, file: &SourceFile) -> Result<Option<Version>> {
+        let Some(version) = Version::of(file) else { return Ok(Some(Version::default())) };
+        if self.job.exact && self.terms.protocol.has_varints() {
+            let entry = self.lists.entry(index).map_err(|error| self.own(error))?;
+            let (seconds, nanoseconds) = entry.mtime();
+            let same = version.size == entry.size()
+                && version.mtime == seconds
+                && (version.mtime_nsec == i64::from(nanoseconds)
+                    || !self.terms.protocol.has_nanoseconds());
+            if !same {
+                self.no_send(index);
+                self.withhold(index, None)?;
+                return Ok(None);
+            }
+        }
+        Ok(Some(version))
+    }
+
+    fn withhold(&self, index: u32, why: Option<&str>) -> Result<()> {
+        let entry = self.lists.entry(index).map_err(|error| self.own(error))?;
+        self.monitor.tell(&Event::Withheld { path: &entry.path(), why });
+        Ok(())
     }
 
     // ---- ends ----
@@ -778,6 +806,37 @@ impl Serve<'_> {
 
     fn flush(&mut self) -> Result<()> {
         self.peer.output.flush().map_err(|error| self.peer.unwritten(error))
+    }
+}
+
+/// What tells two versions of a file apart.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Version {
+    size: u64,
+    mtime: i64,
+    mtime_nsec: i64,
+    ctime: (i64, i64),
+}
+
+impl Version {
+    fn of(file: &SourceFile) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt;
+        let data = file.file().metadata().ok()?;
+        Some(Self {
+            size: data.size(),
+            mtime: data.mtime(),
+            mtime_nsec: data.mtime_nsec(),
+            ctime: (data.ctime(), data.ctime_nsec()),
+        })
+    }
+}
+
+/// Makes the sink's verification fail: what was sent is not what the file holds (delta.md 9.2).
+fn spoil(digest: &mut [u8]) {
+    let was_zero = digest.iter().all(|&byte| byte == 0);
+    digest.fill(0);
+    if let (true, Some(last)) = (was_zero, digest.last_mut()) {
+        *last = 1;
     }
 }
 
