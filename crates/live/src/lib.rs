@@ -1,6 +1,6 @@
-//! What waits for the targets of a live mirror, and when it is tried again.
+//! What waits for the targets of a live mirror, when it is tried again, and how mirrors and targets are ([`state`]).
 //!
-//! Pure: time is what the caller says it is, as a duration since any moment it likes, and the disk is behind a
+//! Queues are pure: time is what the caller says it is, as a duration since any moment it likes, and the disk is behind a
 //! small trait. Requirements are numbered as in `docs/spec/live.md` 6.
 //!
 //! ```
@@ -29,13 +29,16 @@ mod backoff;
 mod error;
 mod journal;
 mod key;
+mod log;
 mod outbox;
 mod queue;
 mod record;
+pub mod state;
 mod storage;
 
 pub use backoff::{Backoff, Policy};
 pub use error::Error;
+pub use log::{Log, LogLevel};
 pub use outbox::{Outbox, Recovery};
 pub use queue::{Batch, Below, Look, Pending, Queue, Todo};
 pub use storage::{Directory, Storage};

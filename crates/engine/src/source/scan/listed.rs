@@ -7,8 +7,8 @@ use syncline_fs::{Kind, RelPath, RelPathBuf, Stat};
 use syncline_options::options::MissingArguments;
 use syncline_wire::list::{DirectoryRole, FileEntry, HardLink};
 
-use super::{Located, Scan, checked, filter_failed};
-use crate::source::Base;
+use super::{Located, Scan, filter_failed};
+use crate::source::tree::{Base, checked};
 use crate::{Event, Result};
 
 /// A line of an explicit list.
@@ -157,7 +157,12 @@ impl Scan<'_> {
         Ok(())
     }
 
-    fn list_moved(&mut self, listed: &mut Listed, from: RelPath<'_>, to: RelPath<'_>) -> Result<()> {
+    fn list_moved(
+        &mut self,
+        listed: &mut Listed,
+        from: RelPath<'_>,
+        to: RelPath<'_>,
+    ) -> Result<()> {
         let taken =
             |path: RelPath<'_>| path.is_root() || listed.names.contains_key(path.as_bytes());
         if taken(from) || taken(to) || !self.list_ancestors(listed, to)? {
@@ -244,11 +249,8 @@ impl Scan<'_> {
         stat: &Stat,
     ) -> Result<Option<FileEntry>> {
         // With recursion the contents of a directory belong to the transfer unless it is a mere parent.
-        let role = if self.settings.recursive {
-            DirectoryRole::Implied
-        } else {
-            DirectoryRole::Empty
-        };
+        let role =
+            if self.settings.recursive { DirectoryRole::Implied } else { DirectoryRole::Empty };
         self.entry(path.as_bytes(), stat, role, &listed.located(stat.dev), None)
     }
 

@@ -1,0 +1,156 @@
+//! One object as a list describes it.
+
+use syncline_filter::Name as FilterName;
+use syncline_fs::{Dir, Kind, OpenSource, Stat, is_unsafe_target, unmunged};
+use syncline_options::values::flags::{Debug, Info};
+use syncline_wire::IoErrors;
+use syncline_wire::list::{Device, DirectoryRole, FileEntry, HardLink};
+
+use super::super::tree::checked;
+use super::{Located, Scan};
+use crate::{Notice, Result};
+
+impl Scan<'_> {
+    /// What a link leads to, if this run sends that instead of the link.
+    pub(super) fn referent(
+        &self,
+        name: &[u8],
+        place: &Located,
+        directory: &Dir,
+    ) -> syncline_fs::Result<Option<Stat>> {
+        let path = checked(place.at.below(name));
+        if self.settings.copy_links {
+            return place.at.root.stat_following(path).map(Some);
+        }
+        if self.settings.copy_unsafe_links {
+            let target = directory.place(path).read_link()?;
+            let own = name.strip_prefix(b"/").unwrap_or(name);
+            if is_unsafe_target(&target, checked(own)) {
+                if self.options.output.info.level(Info::Symsafe) > 0 {
+                    self.monitor.notice(Notice::CopyingUnsafeLink { path: name, target: &target });
+                }
+                return place.at.root.stat_following(path).map(Some);
+            }
+        }
+        if self.settings.copy_dirlinks {
+            // A dangling link is sent as the link it is.
+            let target = place.at.root.stat_following(path).ok();
+            return Ok(target.filter(Stat::is_dir));
+        }
+        Ok(None)
+    }
+
+    pub(super) fn is_hidden(&self, name: &[u8], is_directory: bool) -> bool {
+        let absolute = name.starts_with(b"/");
+        let path = name.strip_prefix(b"/").unwrap_or(name);
+        let name = FilterName { path, is_directory, absolute, in_doomed_directory: false };
+        let Some(decision) = self.filter.decide(&name) else { return false };
+        if self.options.output.debug.level(Debug::Filter) > 0 {
+            let kind = if is_directory { "directory" } else { "file" };
+            let text = self.filter.explain(kind, path, &decision);
+            self.monitor.notice(Notice::FilterDecision(&text));
+        }
+        decision.excludes()
+    }
+
+    /// An object as a list describes it; none if it is passed over.
+    pub(super) fn entry(
+        &mut self,
+        name: &[u8],
+        stat: &Stat,
+        role: DirectoryRole,
+        place: &Located,
+        directory: Option<&Dir>,
+    ) -> Result<Option<FileEntry>> {
+        let kind = stat.kind();
+        let path = checked(place.at.below(name));
+        let mut entry = FileEntry {
+            name: name.to_vec(),
+            mode: stat.mode,
+            size: stat.size,
+            mtime: stat.mtime.seconds,
+            mtime_nsec: stat.mtime.nanos,
+            atime: stat.atime.seconds,
+            uid: stat.uid,
+            gid: stat.gid,
+            role,
+            ..FileEntry::default()
+        };
+        match kind {
+            Kind::Symlink => {
+                let read = match directory {
+                    Some(directory) => directory.place(path).read_link(),
+                    None => place.at.root.place(path).and_then(|place| place.read_link()),
+                };
+                let target = match read {
+                    Ok(target) => target,
+                    Err(error) => {
+                        let shown = place.at.show(name);
+                        self.tell_system(
+                            format!("readlink_stat({}) failed", self.quote(&shown)).into_bytes(),
+                            &error,
+                        );
+                        self.fail(IoErrors::GENERAL);
+                        return Ok(None);
+                    }
+                };
+                if target.is_empty() {
+                    let shown = self.quote(&place.at.show(name));
+                    self.general(format!("skipping symlink with 0-length value: {shown}"));
+                    return Ok(None);
+                }
+                let target = if self.settings.munges { unmunged(&target).to_vec() } else { target };
+                entry.size = target.len() as u64;
+                entry.target = Some(target);
+            }
+            Kind::CharDevice | Kind::BlockDevice => {
+                entry.size = 0;
+                entry.device = Some(Device { major: stat.rdev.major, minor: stat.rdev.minor });
+            }
+            Kind::Fifo | Kind::Socket => entry.size = 0,
+            Kind::File => entry.checksum = self.checksum(name, stat, place),
+            Kind::Directory | Kind::Unknown => {}
+        }
+        if kind != Kind::Directory && (stat.links > 1 || self.keys_every_file(kind)) {
+            entry.hard_link = Some(HardLink::Inode { device: stat.dev, inode: stat.ino });
+        }
+        let chmod = &self.options.attributes.chmod;
+        if kind != Kind::Symlink && !chmod.is_empty() {
+            entry.mode = (entry.mode & !0o7777)
+                | chmod.apply(entry.mode, kind == Kind::Directory, self.settings.umask) & 0o7777;
+        }
+        Ok(Some(entry))
+    }
+
+    /// Protocol 27 names the inode of every regular file (filelist.md 12.1).
+    fn keys_every_file(&self, kind: Kind) -> bool {
+        kind == Kind::File && !self.emitter.protocol().has_wide_entry_flags()
+    }
+
+    /// The sum of `--checksum`; zeros for what cannot be read.
+    fn checksum(&mut self, name: &[u8], stat: &Stat, place: &Located) -> Option<Vec<u8>> {
+        let sums = self.settings.sums?;
+        let unread = Some(vec![0; sums.digest_length()]);
+        let path = checked(place.at.below(name));
+        let opened = if self.settings.follows {
+            OpenSource::default().open_following(&place.at.root, path)
+        } else {
+            place.at.root.place(path).and_then(|place| OpenSource::default().open(&place))
+        };
+        let Ok(file) = opened else { return unread };
+        let mut hasher = sums.file_hasher();
+        let mut buffer = vec![0; (256 * 1024).min(stat.size.max(1) as usize)];
+        let mut position = 0;
+        loop {
+            match file.read_at(&mut buffer, position) {
+                Ok(0) => break,
+                Ok(count) => {
+                    hasher.update(&buffer[..count]);
+                    position += count as u64;
+                }
+                Err(_) => return unread,
+            }
+        }
+        Some(hasher.finish().as_ref().to_vec())
+    }
+}

@@ -1,0 +1,322 @@
+//! Finding out what there is to send (docs/spec behaviour.md 3, filelist.md 6).
+
+mod complain;
+mod entry;
+mod listed;
+mod named;
+mod walk;
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+use syncline_delta::StrongSum;
+use syncline_filter::{Filter, RuleFiles};
+use syncline_fs::Accounts;
+use syncline_options::options::{MissingArguments, Options};
+use syncline_wire::list::FileEntry;
+
+use super::arguments::sanitize_line;
+use super::emit::{Emitter, Scanned};
+use super::tree::{Base, Tree};
+use crate::{Job, Monitor, Result, Terms};
+
+pub use listed::Line;
+
+/// What a scan works from.
+#[derive(Debug)]
+pub struct ScanPlan<'a> {
+    /// The run.
+    pub job: &'a Job,
+    /// Its terms.
+    pub terms: &'a Terms,
+    /// The sending side's rules.
+    pub filter: Filter,
+    /// Where relative names start.
+    pub start: PathBuf,
+    /// Names to send.
+    pub names: Names,
+    /// Nothing is copied, only listed.
+    pub listing: bool,
+    /// Whether lists are delivered encoded.
+    pub encodes: bool,
+}
+
+/// What names the things to send.
+#[derive(Debug)]
+pub enum Names {
+    /// The arguments of the command line.
+    Arguments(Vec<Vec<u8>>),
+    /// Lines of `--files-from`, below one source argument.
+    Lines {
+        /// The source argument.
+        below: Vec<u8>,
+        /// The lines, ended by the sender's going.
+        lines: crossbeam_channel::Receiver<Vec<u8>>,
+    },
+    /// An explicit list, below one directory.
+    Exactly {
+        /// The directory.
+        below: Vec<u8>,
+        /// What is in the list.
+        lines: Vec<Line>,
+    },
+}
+
+/// Scans, and delivers lists until everything is delivered or nobody takes them any more.
+pub fn scan(
+    plan: ScanPlan<'_>,
+    files: &mut dyn RuleFiles,
+    tree: &Tree,
+    sink: &Sender<Scanned>,
+    monitor: &Monitor,
+) -> Result<()> {
+    let accounts = Accounts::new();
+    let options = plan.terms.list_options(&plan.job.options);
+    let emitter = Emitter::new(sink, monitor.tally(), options, &accounts, plan.encodes);
+    let settings = Settings::new(&plan);
+    let mut scan = Scan {
+        settings,
+        job: plan.job,
+        options: &plan.job.options,
+        filter: plan.filter,
+        files,
+        tree,
+        monitor,
+        emitter,
+        start: plan.start,
+        places: HashMap::new(),
+        forced: HashMap::new(),
+        implied: HashSet::new(),
+        root_sent: false,
+        base_cache: HashMap::new(),
+    };
+    match plan.names {
+        Names::Arguments(arguments) => {
+            for argument in arguments {
+                scan.argument(&argument)?;
+            }
+        }
+        Names::Exactly { below, lines } => scan.listed(&below, lines)?,
+        Names::Lines { below, lines } => {
+            scan.enter_start(&below);
+            for line in lines {
+                scan.argument(&sanitize_line(&line))?;
+            }
+        }
+    }
+    scan.finish()
+}
+
+/// What decides how objects are looked at.
+#[derive(Clone, Copy, Debug)]
+struct Settings {
+    recursive: bool,
+    /// Directory entries are sent.
+    dirs: bool,
+    relative: bool,
+    copy_links: bool,
+    copy_dirlinks: bool,
+    copy_unsafe_links: bool,
+    one_file_system: u8,
+    munges: bool,
+    ignore_errors: bool,
+    umask: u32,
+    missing: MissingArguments,
+    sums: Option<StrongSum>,
+    /// Links to directories may have to be followed below the arguments.
+    follows: bool,
+}
+
+impl Settings {
+    fn new(plan: &ScanPlan<'_>) -> Self {
+        let options = &plan.job.options;
+        let (select, attributes) = (&options.select, &options.attributes);
+        let follows = attributes.copy_links
+            || attributes.copy_dirlinks
+            || attributes.copy_unsafe_links
+            || attributes.insecure_links;
+        Self {
+            recursive: select.recursive,
+            dirs: crate::job::takes_dirs(options, plan.listing),
+            relative: select.is_relative(),
+            copy_links: attributes.copy_links,
+            copy_dirlinks: attributes.copy_dirlinks,
+            copy_unsafe_links: attributes.copy_unsafe_links,
+            one_file_system: select.one_file_system,
+            munges: attributes.munge_links == Some(true),
+            ignore_errors: options.delete.ignore_errors,
+            umask: current_umask(),
+            missing: select.missing_arguments,
+            sums: options.data.checksum.then(|| plan.terms.list_sum()),
+            follows,
+        }
+    }
+}
+
+/// The process's mask, which can only be read by setting it; before there are threads that create files.
+fn current_umask() -> u32 {
+    std::fs::read_to_string("/proc/self/status")
+        .ok()
+        .and_then(|status| {
+            let line =
+                status.lines().find_map(|line| line.strip_prefix("Umask:"))?.trim().to_owned();
+            u32::from_str_radix(&line, 8).ok()
+        })
+        .unwrap_or(0o022)
+}
+
+struct Scan<'a> {
+    settings: Settings,
+    job: &'a Job,
+    options: &'a Options,
+    filter: Filter,
+    files: &'a mut dyn RuleFiles,
+    tree: &'a Tree,
+    monitor: &'a Monitor,
+    emitter: Emitter<'a>,
+    start: PathBuf,
+    /// Where the directories of the list under way are, by name.
+    places: HashMap<Vec<u8>, Vec<Located>>,
+    /// Entries that `-R` puts into lists to come, by the directory they belong to.
+    forced: HashMap<Vec<u8>, Vec<(FileEntry, Located)>>,
+    /// Implied parents already sent.
+    implied: HashSet<Vec<u8>>,
+    root_sent: bool,
+    base_cache: HashMap<BaseKey, (u32, Arc<Base>)>,
+}
+
+/// A directory as named, and the prefix its entries have.
+type BaseKey = (Vec<u8>, Vec<u8>);
+
+/// A directory that may have to be listed.
+#[derive(Clone, Debug)]
+struct Located {
+    base: u32,
+    at: Arc<Base>,
+    /// Whether its contents belong to the transfer.
+    scanned: bool,
+    /// The device `-x` stays on.
+    device: u64,
+}
+
+/// A directory whose list is still owed.
+struct Owed {
+    name: Vec<u8>,
+    number: u32,
+    depth: usize,
+    places: Vec<Located>,
+}
+
+impl Scan<'_> {
+    fn finish(mut self) -> Result<()> {
+        if self.emitter.is_incremental() {
+            self.finish_incremental()?;
+        } else {
+            self.emitter.finish_list(None)?;
+        }
+        self.emitter.finish()
+    }
+
+    /// Lists of directories, depth first (filelist.md 8.4).
+    fn finish_incremental(&mut self) -> Result<()> {
+        let mut next_number = 0;
+        let first = self.close_list(None, &mut next_number, 0)?;
+        let mut owed: Vec<Owed> = first;
+        owed.reverse();
+        while let Some(directory) = owed.pop() {
+            while self.filter.depth() > directory.depth {
+                self.filter.leave();
+            }
+            let mut entered = false;
+            for (entry, place) in self.forced.remove(&directory.name).unwrap_or_default() {
+                self.push(entry, &place)?;
+            }
+            for place in directory.places.iter().filter(|place| place.scanned) {
+                if !entered {
+                    self.enter(&directory.name)?;
+                    entered = true;
+                }
+                self.children(&directory.name, place)?;
+            }
+            let depth = self.filter.depth();
+            let mut below = self.close_list(Some(directory.number), &mut next_number, depth)?;
+            below.reverse();
+            owed.append(&mut below);
+        }
+        Ok(())
+    }
+
+    /// Delivers the list under way; the directories in it, numbered, that owe lists of their own.
+    fn close_list(
+        &mut self,
+        directory: Option<u32>,
+        next_number: &mut u32,
+        depth: usize,
+    ) -> Result<Vec<Owed>> {
+        let directories = self.emitter.finish_list(directory)?;
+        let mut places = std::mem::take(&mut self.places);
+        let mut owed = Vec::new();
+        for entry in directories {
+            let number = *next_number;
+            *next_number += 1;
+            // A second mention of the same directory finds nothing left: its contents are in the first one's list.
+            if entry.name == b"." {
+                continue;
+            }
+            if let Some(places) = places.remove(&entry.name) {
+                owed.push(Owed { name: entry.name, number, depth, places });
+            }
+        }
+        Ok(owed)
+    }
+
+    fn push(&mut self, entry: FileEntry, place: &Located) -> Result<()> {
+        if entry.is_directory() {
+            let name = entry.name.strip_prefix(b"/").unwrap_or(&entry.name);
+            self.places.entry(name.to_vec()).or_default().push(place.clone());
+        }
+        self.emitter.push(entry, place.base)
+    }
+}
+
+fn filter_failed(error: syncline_filter::FilterError) -> crate::Error {
+    let code = crate::ExitCode::new(error.exit_code());
+    crate::Error::fatal(code, error.to_string())
+}
+
+/// A directory and a name below it, as the operator would write it.
+fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    if directory.is_empty() || name.starts_with(b"/") {
+        return if name.is_empty() { b".".to_vec() } else { name.to_vec() };
+    }
+    if name.is_empty() {
+        return directory.to_vec();
+    }
+    Path::new(OsStr::from_bytes(directory))
+        .join(OsStr::from_bytes(name))
+        .into_os_string()
+        .as_bytes()
+        .to_vec()
+}
+
+/// A path without empty and dot components.
+fn cleaned(path: &[u8]) -> Vec<u8> {
+    let parts = path.split(|&byte| byte == b'/').filter(|part| !matches!(*part, b"" | b"."));
+    parts.collect::<Vec<_>>().join(&b'/')
+}
+
+fn parent_of(name: &[u8]) -> &[u8] {
+    match name.iter().rposition(|&byte| byte == b'/') {
+        Some(slash) => &name[..slash],
+        None => b"",
+    }
+}
+
+/// Bytes of a name in a message. What is no text is shown as it is by the report; messages of ours keep it.
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
