@@ -23,7 +23,7 @@ pub use client::ClientPlan;
 pub use connection::Connection;
 pub(crate) use peer::Peer;
 pub(crate) use rules::complete;
-pub use rules::rules_of;
+pub use rules::{rules_of, sending_filter};
 pub(crate) use server::local_lines;
 pub use server::{ServerPlan, ServerVoice};
 pub(crate) use setup::{check_options, own_version};

@@ -16,12 +16,15 @@ use syncline_engine::session::shell::{RemoteShell, server_command};
 use syncline_engine::session::{ClientPlan, Connection, rules_of};
 use syncline_engine::source::{CvsPlaces, Line, Names, OperatorFiles};
 use syncline_engine::{Error, ExitCode, Interrupt, Job, Monitor, Place, Role};
+use syncline_fs::RelPathBuf;
 use syncline_options::{Direction, Options};
 
 pub(crate) use daemon::Spare;
 pub(crate) use watcher::Findings;
 use watcher::Watcher;
 pub(crate) use words::Words;
+
+use crate::state::Pulse;
 
 /// What a session is to carry.
 #[derive(Debug)]
@@ -42,10 +45,28 @@ pub(crate) enum Load {
     Everything { removes: bool },
 }
 
+impl Load {
+    /// The same by size and time, where this one was forced: asks only for what did not arrive.
+    pub(crate) fn again(&self) -> Option<Self> {
+        match self {
+            Self::Lines { lines, contents, removes, links, .. } => Some(Self::Lines {
+                lines: lines.clone(),
+                forced: false,
+                contents: *contents,
+                removes: *removes,
+                links: *links,
+            }),
+            Self::Everything { .. } => None,
+        }
+    }
+}
+
 /// How one target is reached with one source.
 #[derive(Clone, Debug)]
 pub(crate) struct Route {
     pub(crate) source: PathBuf,
+    /// The one file of it that is meant, if it is not all.
+    pub(crate) single: Option<RelPathBuf>,
     pub(crate) address: Address,
     pub(crate) words: Words,
     pub(crate) password_file: Option<PathBuf>,
@@ -68,9 +89,16 @@ pub(crate) struct Outcome {
 
 impl Route {
     /// Carries `load` over, on the spare connection if there is one.
-    pub(crate) fn carry(&self, load: Load, spare: Option<Spare>, interrupt: &Interrupt) -> Outcome {
+    pub(crate) fn carry(
+        &self,
+        load: Load,
+        spare: Option<Spare>,
+        pulse: &Arc<Pulse>,
+        patience: Duration,
+        interrupt: &Interrupt,
+    ) -> Outcome {
         let begun = Instant::now();
-        let watcher = Arc::new(Watcher::default());
+        let watcher = Arc::new(Watcher::new(pulse, patience));
         let monitor = Monitor::new(watcher.clone());
         let result = self.session(load, spare, interrupt, &monitor);
         let tally = monitor.tally();
@@ -93,6 +121,16 @@ impl Route {
         interrupt: &Interrupt,
         monitor: &Monitor,
     ) -> Result<ExitCode, Error> {
+        let load = match (load, &self.single) {
+            (Load::Everything { .. }, Some(single)) => Load::Lines {
+                lines: vec![Line::Path(single.clone())],
+                forced: false,
+                contents: false,
+                removes: false,
+                links: false,
+            },
+            (load, _) => load,
+        };
         let options = self.words.options(&load, self.max_delete)?;
         let place = if self.is_local() { Place::Local } else { Place::Client };
         let mut job = Job::new(options.clone(), place);

@@ -1,17 +1,24 @@
 //! What the events of a session say about its paths.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use syncline_engine::{Event, Observer, Severity};
-use syncline_wire::TextKind;
+use syncline_wire::{ItemFlags, TextKind};
+
+use crate::state::Pulse;
 
 /// Lines of the peer that are kept.
 const LINES: usize = 20;
 
-/// Collects while the session runs.
-#[derive(Debug, Default)]
-pub(super) struct Watcher(Mutex<Findings>);
+/// Collects while the session runs, and shows that it does.
+#[derive(Debug)]
+pub(super) struct Watcher {
+    findings: Mutex<Findings>,
+    pulse: Arc<Pulse>,
+    patience: Duration,
+}
 
 /// What a session said about its paths.
 #[derive(Debug, Default)]
@@ -25,16 +32,24 @@ pub(crate) struct Findings {
 }
 
 impl Watcher {
+    pub(super) fn new(pulse: &Arc<Pulse>, patience: Duration) -> Self {
+        pulse.busy(patience);
+        Self { findings: Mutex::default(), pulse: Arc::clone(pulse), patience }
+    }
+
     pub(super) fn findings(&self) -> Findings {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.findings.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl Observer for Watcher {
     fn event(&self, event: &Event<'_>) {
-        let mut findings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.pulse.busy(self.patience);
+        let mut findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            Event::Item(item) if item.moved.is_none() && item.flags.is_transfer() => {
+            Event::Item(item)
+                if item.moved.is_none() && item.flags.contains(ItemFlags::TRANSFER) =>
+            {
                 findings.asked.insert(item.entry.path());
             }
             Event::Withheld { path, why } => {
@@ -44,7 +59,7 @@ impl Observer for Watcher {
                 findings.line(&problem.text);
             }
             Event::Peer { kind, text }
-                if !matches!(kind, TextKind::Info | TextKind::Client | TextKind::Log) =>
+                if matches!(kind, TextKind::Error | TextKind::TransferError) =>
             {
                 findings.line(text);
             }
@@ -54,6 +69,10 @@ impl Observer for Watcher {
             }
             _ => {}
         }
+    }
+
+    fn wants_progress(&self) -> bool {
+        true
     }
 }
 

@@ -45,7 +45,7 @@ impl Words {
     }
 
     /// The options of a session that carries `load`.
-    pub(super) fn options(&self, load: &Load, max_delete: Option<u64>) -> Result<Options, Error> {
+    pub(crate) fn options(&self, load: &Load, max_delete: Option<u64>) -> Result<Options, Error> {
         let mut words = self.0.clone();
         let mut add = |word: &str| words.push(word.as_bytes().to_vec());
         match load {
@@ -84,6 +84,8 @@ impl Words {
         if let Some(limit) = max_delete {
             add(&format!("--max-delete={limit}"));
         }
+        // The ends are known otherwise; the parser wants some.
+        words.extend([b".".to_vec(), b".".to_vec()]);
         let usage = |error: String| Error::fatal(ExitCode::USAGE, error);
         match parse(&words, &Context::at(jiff::Zoned::now())) {
             Ok(Command::Transfer(options)) => Ok(*options),

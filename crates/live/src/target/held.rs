@@ -98,6 +98,11 @@ impl Held {
         (all.len() as u64, all.into_iter().take(10).collect())
     }
 
+    /// Whether this path waits for its moment.
+    pub(crate) fn is_resting(&self, path: &[u8]) -> bool {
+        self.0.get(path).is_some_and(|entry| entry.due < Duration::MAX)
+    }
+
     /// Whether this path has failed before.
     pub(crate) fn has_failed(&self, path: &[u8]) -> bool {
         self.0.get(path).is_some_and(|entry| entry.failure.is_some())

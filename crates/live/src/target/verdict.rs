@@ -43,9 +43,8 @@ impl Verdict {
 
     fn of_error(error: &Error, texts: &[String]) -> Self {
         let own = error.to_string();
-        let said = |wanted: &str| {
-            own.contains(wanted) || texts.iter().any(|text| text.contains(wanted))
-        };
+        let said =
+            |wanted: &str| own.contains(wanted) || texts.iter().any(|text| text.contains(wanted));
         if said("@ERROR: max connections") {
             return Self::Busy;
         }
@@ -102,7 +101,8 @@ fn candidates(name: &str) -> Vec<Vec<u8>> {
         && let Some((real, random)) = hidden.rsplit_once('.')
         && random.len() == 6
     {
-        let real = if directory.is_empty() { real.to_owned() } else { format!("{directory}/{real}") };
+        let real =
+            if directory.is_empty() { real.to_owned() } else { format!("{directory}/{real}") };
         all.push(real.into_bytes());
     }
     all
@@ -125,8 +125,16 @@ mod tests {
             (5, "@ERROR: Unknown module 'm'", Verdict::Misconfigured),
             (5, "@ERROR: chroot failed", Verdict::Misconfigured),
             (1, "ERROR: module is read only", Verdict::Misconfigured),
-            (4, "rsync: The server is configured to refuse --delete", Verdict::Refused("delete".into())),
-            (10, "rsync: [sender] failed to connect to h: Connection refused (111)", Verdict::Transient),
+            (
+                4,
+                "rsync: The server is configured to refuse --delete",
+                Verdict::Refused("delete".into()),
+            ),
+            (
+                10,
+                "rsync: [sender] failed to connect to h: Connection refused (111)",
+                Verdict::Transient,
+            ),
             (12, "connection unexpectedly closed", Verdict::Transient),
             (30, "io timeout after 60 seconds", Verdict::Stalled),
             (35, "timeout waiting for daemon connection", Verdict::Stalled),

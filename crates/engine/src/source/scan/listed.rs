@@ -271,11 +271,12 @@ impl Scan<'_> {
     }
 }
 
-/// The directories above a path, the topmost first, the root left out.
+/// The directories above a path, the topmost first; the root only where it is the parent.
 fn ancestors(path: RelPath<'_>) -> impl Iterator<Item = RelPath<'_>> {
     let bytes = path.as_bytes();
+    let root = (!path.is_root() && path.parent().is_root()).then_some(RelPath::ROOT);
     let slashes = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'/');
-    slashes.map(move |(end, _)| checked(&bytes[..end]))
+    root.into_iter().chain(slashes.map(move |(end, _)| checked(&bytes[..end])))
 }
 
 impl Listed {
