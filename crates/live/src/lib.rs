@@ -27,6 +27,7 @@
 
 mod backoff;
 mod error;
+mod hooks;
 mod journal;
 mod key;
 mod lock;
@@ -36,6 +37,7 @@ mod outbox;
 mod push;
 mod queue;
 mod record;
+pub mod schedule;
 mod service;
 pub mod state;
 mod storage;
@@ -43,6 +45,7 @@ mod target;
 
 pub use backoff::{Backoff, Policy};
 pub use error::Error;
+pub use hooks::{Change, Hooks};
 pub use log::{Log, LogLevel};
 pub use outbox::{Outbox, Recovery};
 pub use queue::{Batch, Below, Look, Pending, Queue, Todo};

@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use syncline_conf::live::{Config, Deletion, Mirror, Startup, Target};
 use syncline_engine::session::sending_filter;
-use syncline_engine::source::{CvsPlaces, OperatorFiles};
+use syncline_engine::source::OperatorFiles;
 use syncline_engine::{ExitCode, Interrupt};
 use syncline_fs::RelPathBuf;
 use syncline_watch::settle::Rules;
 
+use crate::hooks::Hooks;
 use crate::lock::{Lock, Refusal};
 use crate::log::Log;
 use crate::mirror::{Bell, Hiding, Planner, Source, Watching, Wish};
@@ -78,6 +79,14 @@ pub enum ServiceError {
         /// What went wrong.
         source: crate::Error,
     },
+    /// A hook cannot work.
+    #[error("mirror {mirror}: {source}")]
+    Hook {
+        /// Which mirror.
+        mirror: String,
+        /// What is wrong.
+        source: crate::Error,
+    },
     /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[source] io::Error),
@@ -109,6 +118,7 @@ struct Running {
     bell: Bell,
     watching: JoinHandle<()>,
     targets: Vec<RunningTarget>,
+    hooks: Arc<Hooks>,
 }
 
 #[derive(Debug)]
@@ -237,8 +247,9 @@ impl Service {
             running.bell.ring(Wish::Stop);
         }
         let deadline = self.registry.now() + within;
-        let mut targets = Vec::new();
+        let (mut targets, mut hooks) = (Vec::new(), Vec::new());
         for (name, running) in mirrors {
+            hooks.push(running.hooks);
             // A thread that panicked has said why; its queue is to be saved all the same.
             let _ = running.watching.join();
             for target in running.targets {
@@ -261,6 +272,10 @@ impl Service {
             if let Ok(Err(error)) = closed {
                 self.log.error(format_args!("mirror={mirror} target={}: {error}", target.name));
             }
+        }
+        let left = deadline.saturating_sub(self.registry.now());
+        for hooks in hooks.into_iter().filter_map(Arc::into_inner) {
+            hooks.stop(left);
         }
     }
 
@@ -286,6 +301,10 @@ impl Service {
         let source = Arc::new(source);
         let hiding = hiding_of(mirror, &top)?;
         let status = self.registry.mirror(&name, &mirror.source);
+        let hooks = Hooks::start(mirror, &name, &self.registry, &self.log);
+        let hooks = Arc::new(
+            hooks.map_err(|source| ServiceError::Hook { mirror: name.to_string(), source })?,
+        );
         let bell = Bell::new().map_err(ServiceError::Thread)?;
         let (mut desks, mut compares, mut targets) = (Vec::new(), Vec::new(), Vec::new());
         for target in &mirror.targets {
@@ -319,6 +338,7 @@ impl Service {
             let setting = Setting {
                 guard: Arc::clone(&source),
                 bell: bell.clone(),
+                hooks: Arc::clone(&hooks),
                 mirror: Arc::clone(&name),
                 target: Arc::clone(&target_name),
                 source: top.clone(),
@@ -375,7 +395,7 @@ impl Service {
             compares,
         };
         let watching = watching.start(bell.clone()).map_err(ServiceError::Thread)?;
-        Ok(Running { config: mirror.clone(), bell, watching, targets })
+        Ok(Running { config: mirror.clone(), bell, watching, targets, hooks })
     }
 }
 
@@ -445,7 +465,6 @@ fn check_mirror(mirror: &Mirror) -> Result<(), ServiceError> {
 
 /// The filter of a mirror; that of every target is made of the same rules.
 fn hiding_of(mirror: &Mirror, top: &Path) -> Result<Hiding, ServiceError> {
-    let files = || OperatorFiles { insecure: false, cvs: CvsPlaces::default() };
     let mut hiding = None;
     let nobody = Target::default();
     let targets = mirror.targets.iter().chain(mirror.targets.is_empty().then_some(&nobody));
@@ -465,7 +484,7 @@ fn hiding_of(mirror: &Mirror, top: &Path) -> Result<Hiding, ServiceError> {
                 text: error.to_string(),
             });
         }
-        let mut files = files();
+        let mut files = OperatorFiles::default();
         let filter = sending_filter(&options, &mut files).map_err(fail)?;
         hiding.get_or_insert_with(|| Hiding::new(filter, files, top.as_os_str().as_bytes()));
     }

@@ -361,6 +361,7 @@ fn operator_files(options: &Options) -> OperatorFiles {
             home: std::env::home_dir(),
             environment: std::env::var("CVSIGNORE").unwrap_or_default().into_bytes(),
         },
+        ..OperatorFiles::default()
     }
 }
 

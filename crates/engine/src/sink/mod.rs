@@ -115,7 +115,8 @@ pub(crate) fn receive_with(
     monitor.notice(Notice::DeltaTransmission(!context.whole));
     let context = &context;
     let insecure = job.options.attributes.insecure_links;
-    let mut files = OperatorFiles { insecure, ..OperatorFiles::default() };
+    let module = job.module.clone();
+    let mut files = OperatorFiles { insecure, module, ..OperatorFiles::default() };
     let files = &mut files;
     std::thread::scope(|scope| {
         let (reports, inbox) = unbounded();

@@ -8,11 +8,18 @@ use std::path::{Path, PathBuf};
 use syncline_filter::{CvsSources, RuleFile, RuleFiles};
 use syncline_fs::{Trust, open_operator_file};
 
+use crate::Module;
+
+/// Longest rule file that a client may have a daemon read.
+const MODULE_FILE_MAX: u64 = 16 << 20;
+
 /// Reads rule files from the file system of this process, by links of root and of ourselves only.
 #[derive(Clone, Debug, Default)]
 pub struct OperatorFiles {
     /// Follow anybody's links (`--insecure-links`).
     pub insecure: bool,
+    /// The names come from a client of this module: all of them lie beneath it. A session's server sets it.
+    pub module: Option<Module>,
     /// What CVS mode reads of the user's own.
     pub cvs: CvsPlaces,
 }
@@ -29,6 +36,12 @@ pub struct CvsPlaces {
 impl OperatorFiles {
     fn open(&self, path: &Path) -> io::Result<Vec<u8>> {
         let trust = if self.insecure { Trust::Everyone } else { Trust::Owners };
+        if let Some(module) = &self.module {
+            return match module.read_file(path.as_os_str().as_bytes(), trust, MODULE_FILE_MAX) {
+                Err(_) if module.hides(path.as_os_str().as_bytes(), false) => Ok(Vec::new()),
+                result => result,
+            };
+        }
         let mut file = open_operator_file(path, trust).map_err(|error| match error.errno() {
             Some(errno) => errno.into(),
             None => io::Error::other(error.to_string()),
@@ -46,6 +59,8 @@ impl RuleFiles for OperatorFiles {
     fn read(&mut self, file: RuleFile<'_>) -> io::Result<Vec<u8>> {
         let path = |bytes: &[u8]| PathBuf::from(OsStr::from_bytes(bytes));
         match file {
+            // It is not the client's, and a session's is empty.
+            RuleFile::StandardInput if self.module.is_some() => Ok(Vec::new()),
             RuleFile::StandardInput => {
                 let mut text = Vec::new();
                 io::stdin().read_to_end(&mut text)?;

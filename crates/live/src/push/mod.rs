@@ -14,7 +14,7 @@ use syncline_conf::live::Address;
 use syncline_engine::local::LocalPlan;
 use syncline_engine::session::shell::{RemoteShell, server_command};
 use syncline_engine::session::{ClientPlan, Connection, rules_of};
-use syncline_engine::source::{CvsPlaces, Line, Names, OperatorFiles};
+use syncline_engine::source::{Line, Names, OperatorFiles};
 use syncline_engine::{Error, ExitCode, Interrupt, Job, Monitor, Place, Role};
 use syncline_fs::RelPathBuf;
 use syncline_options::{Direction, Options};
@@ -136,7 +136,7 @@ impl Route {
         let mut job = Job::new(options.clone(), place);
         job.exact = true;
         job.interrupt = interrupt.clone();
-        let mut files = OperatorFiles { insecure: false, cvs: CvsPlaces::default() };
+        let mut files = OperatorFiles::default();
         let rules = rules_of(&options, &mut files)?;
         let source = self.source.as_os_str().as_bytes();
         let (sources, names) = match load {

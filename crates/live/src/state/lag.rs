@@ -43,6 +43,11 @@ impl Lag {
         self.roll(now);
     }
 
+    /// When the change was made that waits longest.
+    pub(super) fn oldest(&self) -> Option<Duration> {
+        self.oldest
+    }
+
     /// The age of the oldest change that waits, and how many do.
     pub(super) fn current(&self, now: Duration) -> LagSample {
         let age = self.oldest.map_or(Duration::ZERO, |oldest| now.saturating_sub(oldest));

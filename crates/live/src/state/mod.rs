@@ -203,6 +203,12 @@ impl MirrorStatus {
         }
     }
 
+    /// When the change was made that waits longest for any target that is not in trouble.
+    pub(crate) fn oldest_waiting(&self) -> Option<Duration> {
+        let targets: Vec<_> = lock(&self.targets).values().cloned().collect();
+        targets.iter().filter_map(|target| target.oldest_waiting()).min()
+    }
+
     fn snapshot(&self, name: String, now: Duration) -> MirrorSnapshot {
         let targets: Vec<_> = lock(&self.targets)
             .iter()
@@ -362,6 +368,11 @@ impl TargetStatus {
     /// How many paths wait, and since when the first of them does.
     pub fn set_queue(&self, now: Duration, pending: u64, oldest: Option<Duration>) {
         lock(&self.status).lag.set(now, pending, oldest);
+    }
+
+    fn oldest_waiting(&self) -> Option<Duration> {
+        let status = lock(&self.status);
+        status.lag.oldest().filter(|_| status.state.concern() < Concern::Trouble)
     }
 
     /// A session ended.

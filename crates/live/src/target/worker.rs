@@ -1,11 +1,13 @@
 //! The thread that brings one target up to date, and keeps it so.
 
 use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use syncline_conf::live::ChangeKind;
 use syncline_engine::{ExitCode, Interrupt};
 use syncline_fs::RelPathBuf;
 
@@ -15,10 +17,11 @@ use super::moves::Move;
 use super::plan::{Bounds, Plan};
 use super::verdict::{Verdict, named};
 use crate::backoff::{Backoff, Policy};
+use crate::hooks::{Change, Hooks};
 use crate::log::Log;
 use crate::mirror::{Bell, Source, Wish};
 use crate::push::{Load, Outcome, Route};
-use crate::queue::{Batch, Todo};
+use crate::queue::{Batch, Pending, Todo};
 use crate::state::{BatchReport, BatchResult, ByteCounts, Pulse, Registry, State, TargetStatus};
 
 /// The least number of removals that a batch may hold without a person's word.
@@ -30,6 +33,7 @@ const BUSY_AFTER: Duration = Duration::from_secs(30);
 /// What a worker is told once.
 #[derive(Clone, Debug)]
 pub(crate) struct Setting {
+    pub(crate) hooks: Arc<Hooks>,
     /// Whether the source is still what it was.
     pub(crate) guard: Arc<Source>,
     /// The mirror's thread.
@@ -248,6 +252,7 @@ impl Worker {
                 transition.from.name(),
                 transition.reason
             ));
+            self.setting.hooks.state(&self.setting.target, &transition);
         }
     }
 
@@ -560,13 +565,7 @@ impl Worker {
         self.set_state(State::DeleteHeld, &reason);
     }
 
-    fn succeeded(
-        &mut self,
-        sum: &Sum,
-        paths: u64,
-        result: BatchResult,
-        entries: &[crate::queue::Pending],
-    ) {
+    fn succeeded(&mut self, sum: &Sum, paths: u64, result: BatchResult, entries: &[Pending]) {
         self.backoff.succeeded();
         self.backoff.set_policy(Policy::transient(self.setting.backoff_max));
         self.busy_since = None;
@@ -579,6 +578,7 @@ impl Worker {
         report.bytes = sum.bytes.clone();
         report.session = sum.took;
         self.report(&report, "ok");
+        self.tell_hooks(entries);
         let state = if !self.deletes.is_empty() || self.compare_held {
             State::DeleteHeld
         } else if self.no_delete {
@@ -595,6 +595,27 @@ impl Worker {
             self.set_state(state, &reason);
         } else if state == State::Live {
             self.set_state(state, "everything arrives");
+        }
+    }
+
+    fn tell_hooks(&self, entries: &[Pending]) {
+        let changes: Vec<Change> = entries
+            .iter()
+            .map(|entry| {
+                let kind = match entry.todo {
+                    Todo::Remove => ChangeKind::Removed,
+                    Todo::Look(_) => ChangeKind::Changed,
+                };
+                let path =
+                    self.setting.source.join(std::ffi::OsStr::from_bytes(entry.path.as_bytes()));
+                let directory = path.symlink_metadata().is_ok_and(|data| data.is_dir());
+                let mut change = Change::new(entry.path.clone(), kind, directory);
+                change.failed = self.held.has_failed(entry.path.as_bytes());
+                change
+            })
+            .collect();
+        if !changes.is_empty() {
+            self.setting.hooks.batch(&self.setting.target, self.number, &changes);
         }
     }
 

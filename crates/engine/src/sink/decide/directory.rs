@@ -17,7 +17,8 @@ impl Generator<'_> {
     pub(in crate::sink) fn directory(&mut self, mut work: Work<'_>) -> Result<()> {
         let context = self.context;
         let options = context.options();
-        if !options.select.takes_dirs() {
+        // With --relative the parents of a name come whether or not directories are copied.
+        if !options.select.takes_dirs() && !options.select.is_relative() {
             context.monitor.notice(Notice::SkippingDirectory(work.name()));
             return self.passed_over(work.entry, work.path.as_bytes());
         }
