@@ -1,6 +1,7 @@
 //! All mirrors of a configuration.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
@@ -132,7 +133,7 @@ impl Service {
     /// Starts all mirrors. Watches are made by their threads; when all are there,
     /// [`Registry::is_watching`] says so.
     pub fn start(
-        config: Config,
+        config: &Config,
         options: StartOptions,
         registry: Registry,
         log: Log,
@@ -147,7 +148,7 @@ impl Service {
             Self { _lock: lock, state_dir, options, registry, log, mirrors: Mutex::default() };
         let mut running = BTreeMap::new();
         for mirror in &config.mirrors {
-            match service.start_mirror(&config, mirror) {
+            match service.start_mirror(config, mirror) {
                 Ok(started) => running.insert(name_of(mirror), started),
                 Err(error) => {
                     service.stop_all(running, Duration::ZERO);
@@ -532,14 +533,15 @@ fn escaped(name: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-_.@".contains(&byte) && !text.is_empty() {
             text.push(byte.into());
         } else {
-            text.push_str(&format!("%{byte:02x}"));
+            // Writing to text cannot fail.
+            let _ = write!(text, "%{byte:02x}");
         }
     }
     if text.len() > 200 {
         // Two long names stay two.
         let sum = xxhash_rust::xxh3::xxh3_64(name.as_bytes());
         text.truncate(180);
-        text.push_str(&format!("%{sum:016x}"));
+        let _ = write!(text, "%{sum:016x}");
     }
     text
 }

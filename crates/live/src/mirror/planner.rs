@@ -87,7 +87,7 @@ impl Planner {
             (Some(single), b"") => Some(single.clone()),
             (Some(_), _) => None,
             (None, b"") => Some(RelPathBuf::root()),
-            (None, path) => RelPath::new(path).ok().map(|path| path.to_owned()),
+            (None, path) => RelPath::new(path).ok().map(RelPath::to_owned),
         }
     }
 }

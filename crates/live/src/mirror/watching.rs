@@ -231,8 +231,7 @@ impl Thread {
             Change::Rescan { deep, .. } => {
                 self.setting.status.rescan(if *deep { Scope::Subtree } else { Scope::Directory });
             }
-            Change::RootLost { .. } => self.check(),
-            Change::RootBack { .. } => self.check(),
+            Change::RootLost { .. } | Change::RootBack { .. } => self.check(),
             Change::Unwatched { place, errno } => {
                 self.setting.log.error(format_args!(
                     "mirror={} {} cannot be watched: {}",
@@ -257,12 +256,12 @@ impl Thread {
         if !self.setting.hiding.reads_directories() {
             return;
         }
-        let place = match change {
-            Change::Written { place }
-            | Change::Appeared { place, .. }
-            | Change::Vanished { place, .. }
-            | Change::Renamed { to: place, .. } => place,
-            _ => return,
+        let (Change::Written { place }
+        | Change::Appeared { place, .. }
+        | Change::Vanished { place, .. }
+        | Change::Renamed { to: place, .. }) = change
+        else {
+            return;
         };
         let slash = place.path.iter().rposition(|&byte| byte == b'/');
         let name = slash.map_or(&place.path[..], |slash| &place.path[slash + 1..]);

@@ -58,9 +58,7 @@ impl Observer for Watcher {
             Event::Problem(problem) if problem.severity != Severity::Warning => {
                 findings.line(&problem.text);
             }
-            Event::Peer { kind, text }
-                if matches!(kind, TextKind::Error | TextKind::TransferError) =>
-            {
+            Event::Peer { kind: TextKind::Error | TextKind::TransferError, text } => {
                 findings.line(text);
             }
             // The limit on deletions is told as information only.

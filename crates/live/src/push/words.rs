@@ -1,6 +1,6 @@
 //! The options of a session, as words of rsync's command line.
 
-use syncline_conf::live::{Mirror, OptionValue, Target};
+use syncline_conf::live::{Mirror, OptionValue, Target, Word};
 use syncline_engine::{Error, ExitCode};
 use syncline_options::{Command, Context, Options, parse};
 
@@ -27,10 +27,8 @@ impl Words {
                 _ => continue,
             });
         }
-        if let [shell @ ..] = &target.ssh[..]
-            && !shell.is_empty()
-        {
-            let shell: Vec<&str> = shell.iter().map(|word| word.as_str()).collect();
+        if !target.ssh.is_empty() {
+            let shell: Vec<&str> = target.ssh.iter().map(Word::as_str).collect();
             words.push(format!("--rsh={}", shell.join(" ")));
         }
         let seconds = |interval: std::time::Duration| interval.as_secs().max(1);

@@ -280,22 +280,22 @@ impl Worker {
         let now = self.registry.now();
         match why {
             None => self.held.rest(now + self.setting.resend, path.to_vec(), Todo::changed()),
-            Some(why) => self.fail_path(path.to_vec(), Todo::changed(), why),
+            Some(why) => self.fail_path(path, Todo::changed(), why),
         }
     }
 
-    fn fail_path(&mut self, path: Vec<u8>, todo: Todo, why: &str) {
+    fn fail_path(&mut self, path: &[u8], todo: Todo, why: &str) {
         let now = self.registry.now();
-        let text = format!("{}: {why}", String::from_utf8_lossy(&path));
+        let text = format!("{}: {why}", String::from_utf8_lossy(path));
         self.status.error(now, &text);
-        if !self.held.has_failed(&path) {
+        if !self.held.has_failed(path) {
             self.log.warn(format_args!(
                 "mirror={} target={} path failed, tried again later: {text}",
                 self.setting.mirror, self.setting.target
             ));
         }
-        if !self.held.fail(now, path.clone(), todo, why, chance())
-            && let Ok(path) = RelPathBuf::clean(&path)
+        if !self.held.fail(now, path.to_vec(), todo, why, chance())
+            && let Ok(path) = RelPathBuf::clean(path)
         {
             self.desk.lock().outbox.push(now, path.as_path(), todo);
         }
@@ -362,10 +362,10 @@ impl Worker {
         let why = texts.last().cloned().unwrap_or_default();
         if paths.is_empty() {
             // Nobody can say what: all of it is looked at again.
-            self.fail_path(b".".to_vec(), Todo::tree(), &why);
+            self.fail_path(b".", Todo::tree(), &why);
         }
         for path in paths {
-            self.fail_path(path, Todo::changed(), &why);
+            self.fail_path(&path, Todo::changed(), &why);
         }
     }
 
@@ -487,13 +487,13 @@ impl Worker {
         if all && !paths.is_empty() {
             for path in paths {
                 let todo = todo(&path);
-                self.fail_path(path, todo, &why);
+                self.fail_path(&path, todo, &why);
             }
             return Ok(());
         }
         let Some(load) = again else {
             for entry in &batch.entries {
-                self.fail_path(entry.path.as_bytes().to_vec(), entry.todo, &why);
+                self.fail_path(entry.path.as_bytes(), entry.todo, &why);
             }
             return Ok(());
         };
@@ -517,7 +517,7 @@ impl Worker {
         }
         for path in failed {
             let todo = todo(&path);
-            self.fail_path(path, todo, &why);
+            self.fail_path(&path, todo, &why);
         }
         Ok(())
     }
@@ -538,7 +538,7 @@ impl Worker {
                     Some(path) => {
                         let todo = batch.entries.iter().find(|entry| entry.path.as_bytes() == path);
                         let todo = todo.map_or_else(Todo::changed, |entry| entry.todo);
-                        self.fail_path(path, todo, &text);
+                        self.fail_path(&path, todo, &text);
                         Err(Failed { verdict: Verdict::Transient, text })
                     }
                     None => Err(Failed { verdict: Verdict::Transient, text }),
@@ -571,12 +571,14 @@ impl Worker {
         self.busy_since = None;
         self.batch_bytes = self.setting.batch_bytes;
         let removed = entries.iter().filter(|entry| entry.todo == Todo::Remove).count() as u64;
-        let mut report = BatchReport::default();
-        report.result = result;
-        report.changed = paths - removed;
-        report.removed = removed.max(sum.deleted);
-        report.bytes = sum.bytes.clone();
-        report.session = sum.took;
+        let report = BatchReport {
+            result,
+            changed: paths - removed,
+            removed: removed.max(sum.deleted),
+            bytes: sum.bytes,
+            session: sum.took,
+            ..BatchReport::default()
+        };
         self.report(&report, "ok");
         self.tell_hooks(entries);
         let state = if !self.deletes.is_empty() || self.compare_held {
@@ -651,10 +653,12 @@ impl Worker {
         let due = self.backoff.failed(now, chance());
         self.status.retry(due);
         self.status.error(now, &failed.text);
-        let mut report = BatchReport::default();
-        report.result = BatchResult::Failed;
-        report.bytes = sum.bytes.clone();
-        report.session = sum.took;
+        let report = BatchReport {
+            result: BatchResult::Failed,
+            bytes: sum.bytes,
+            session: sum.took,
+            ..BatchReport::default()
+        };
         self.report(&report, "failed");
         let state = match failed.verdict {
             Verdict::Busy => {

@@ -4,6 +4,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::print_stderr)]
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::ffi::OsStrExt;
@@ -169,17 +170,17 @@ impl Bench {
             self.path("source").display()
         );
         for (number, url) in urls.iter().enumerate() {
-            text.push_str(&format!("[[mirror.target]]\nname = \"t{number}\"\nurl = \"{url}\"\n"));
+            write!(text, "[[mirror.target]]\nname = \"t{number}\"\nurl = \"{url}\"\n").unwrap();
         }
         Config::parse(Path::new("test.toml"), text.as_bytes()).unwrap()
     }
 
     pub(crate) fn start(&mut self, settings: &str, urls: &[&str]) {
         let config = self.config(settings, urls);
-        self.start_with(config, StartOptions::default());
+        self.start_with(&config, StartOptions::default());
     }
 
-    pub(crate) fn start_with(&mut self, config: Config, options: StartOptions) {
+    pub(crate) fn start_with(&mut self, config: &Config, options: StartOptions) {
         let lines = Arc::clone(&self.lines);
         let log = Log::to(move |_, line| lines.lock().unwrap().push(line.to_owned()));
         self.registry = Registry::new();
@@ -210,9 +211,12 @@ impl Bench {
             if ours == theirs {
                 return;
             }
-            if begun.elapsed() > PATIENCE {
-                panic!("{name} is not equal: {}\n{}", difference(&ours, &theirs), self.log());
-            }
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "{name} is not equal: {}\n{}",
+                difference(&ours, &theirs),
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -277,9 +281,10 @@ pub(crate) fn difference(one: &BTreeMap<Vec<u8>, Fact>, other: &BTreeMap<Vec<u8>
     let mut text = String::new();
     for (name, fact) in one {
         match other.get(name) {
-            None => text.push_str(&format!("missing {}; ", show(name))),
+            None => write!(text, "missing {}; ", show(name)).unwrap(),
             Some(found) if found != fact => {
-                text.push_str(&format!(
+                write!(
+                    text,
                     "{}: mode {:o} {:o} owner {:?} {:?} time {:?} {:?} length {} {}{}; ",
                     show(name),
                     fact.mode,
@@ -291,13 +296,14 @@ pub(crate) fn difference(one: &BTreeMap<Vec<u8>, Fact>, other: &BTreeMap<Vec<u8>
                     fact.content.len(),
                     found.content.len(),
                     if fact.content == found.content { "" } else { " content" }
-                ));
+                )
+                .unwrap();
             }
             Some(_) => {}
         }
     }
     for name in other.keys().filter(|name| !one.contains_key(*name)) {
-        text.push_str(&format!("surplus {}; ", show(name)));
+        write!(text, "surplus {}; ", show(name)).unwrap();
     }
     text.truncate(2000);
     text
