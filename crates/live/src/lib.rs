@@ -40,6 +40,7 @@ mod record;
 pub mod schedule;
 mod service;
 pub mod state;
+pub mod status;
 mod storage;
 mod target;
 

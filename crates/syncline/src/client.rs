@@ -238,8 +238,8 @@ impl Run {
         let (result, role) = match (admitted, plan) {
             // Not waited for: the program in between ends when our process lets go of the connection.
             (Err(error), _) => return (Err(error), role),
-            (Ok(Admission::Admitted(protocol)), Some(mut plan)) => {
-                plan.settled = Some(protocol);
+            (Ok(Admission::Admitted(admitted)), Some(mut plan)) => {
+                plan.settled = Some(admitted.protocol);
                 plan.run(reached.connection, &self.monitor)
             }
             (Ok(_), _) => return (Ok(ExitCode::OK), role),
