@@ -265,6 +265,7 @@ impl Worker {
 
     /// One session.
     fn carry(&mut self, load: Load, sum: &mut Sum) -> (Verdict, Outcome) {
+        let gone = load.gone();
         let desk = Arc::clone(&self.desk);
         let running = |interrupt: &Interrupt| desk.lock().interrupt = Some(interrupt.clone());
         self.setting.route.max_delete = (!self.unlimited).then(|| self.limit());
@@ -283,16 +284,20 @@ impl Worker {
         sum.deleted += outcome.deleted;
         sum.took += outcome.took;
         for (path, why) in &outcome.findings.withheld {
-            self.withheld(path, why.as_deref());
+            let todo = match &gone.binary_search_by(|line| line.as_bytes().cmp(path)) {
+                Ok(_) => Todo::Remove,
+                Err(_) => Todo::changed(),
+            };
+            self.withheld(path, todo, why.as_deref());
         }
         (Verdict::of(&outcome), outcome)
     }
 
-    fn withheld(&mut self, path: &[u8], why: Option<&str>) {
+    fn withheld(&mut self, path: &[u8], todo: Todo, why: Option<&str>) {
         let now = self.registry.now();
         match why {
-            None => self.held.rest(now + self.setting.resend, path.to_vec(), Todo::changed()),
-            Some(why) => self.fail_path(path, Todo::changed(), why),
+            None => self.held.rest(now + self.setting.resend, path.to_vec(), todo),
+            Some(why) => self.fail_path(path, todo, why),
         }
     }
 

@@ -16,6 +16,8 @@ use crate::{Event, Result};
 pub enum Line {
     /// The path as it is when the list is made, or that it is gone.
     Path(RelPathBuf),
+    /// The path is gone. If it is back it is withheld: what the sink has below it may be another's.
+    Gone(RelPathBuf),
     /// A directory with everything in it, of which a sink that deletes removes what is not there. What else is listed
     /// must not be below it.
     Tree(RelPathBuf),
@@ -62,6 +64,7 @@ impl Scan<'_> {
         for line in lines {
             match line {
                 Line::Path(path) => self.list_path(&mut listed, path.as_path())?,
+                Line::Gone(path) => self.list_gone(&mut listed, path.as_path())?,
                 Line::Tree(path) => self.list_contents(&mut listed, path.as_path(), true)?,
                 Line::Names(path) => self.list_contents(&mut listed, path.as_path(), false)?,
                 Line::Moved { from, to } => {
@@ -76,6 +79,16 @@ impl Scan<'_> {
         if self.list_ancestors(listed, path)? && !listed.names.contains_key(path.as_bytes()) {
             self.list_one(listed, path)?;
         }
+        Ok(())
+    }
+
+    fn list_gone(&mut self, listed: &mut Listed, path: RelPath<'_>) -> Result<()> {
+        let gone =
+            !self.list_ancestors(listed, path)? || matches!(self.look(listed, path), Found::Gone);
+        if gone {
+            return self.list_path(listed, path);
+        }
+        self.monitor.tell(&Event::Withheld { path: path.as_bytes(), why: None });
         Ok(())
     }
 
