@@ -98,6 +98,8 @@ pub(crate) struct Outcome {
     pub(crate) received: u64,
     pub(crate) literal: u64,
     pub(crate) deleted: u64,
+    /// What was not there before.
+    pub(crate) created: u64,
     /// Entries in the list.
     pub(crate) listed: u64,
     pub(crate) took: Duration,
@@ -124,6 +126,7 @@ impl Route {
             received: tally.received.get(),
             literal: tally.literal.get(),
             deleted: tally.deleted.total(),
+            created: tally.created.total(),
             listed: tally.files.total(),
             findings: watcher.findings(),
             took: begun.elapsed(),

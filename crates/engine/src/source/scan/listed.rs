@@ -170,24 +170,20 @@ impl Scan<'_> {
         Ok(())
     }
 
-    fn list_moved(
-        &mut self,
-        listed: &mut Listed,
-        from: RelPath<'_>,
-        to: RelPath<'_>,
-    ) -> Result<()> {
-        let taken =
-            |path: RelPath<'_>| path.is_root() || listed.names.contains_key(path.as_bytes());
-        if taken(from) || taken(to) || !self.list_ancestors(listed, to)? {
+    fn list_moved(&mut self, listed: &mut Listed, from: RelPath<'_>, to: RelPath<'_>) -> Result<()> {
+        let taken = |path: RelPath<'_>| path.is_root() || listed.names.contains_key(path.as_bytes());
+        if taken(to) || !self.list_ancestors(listed, to)? {
             return Ok(());
         }
         self.move_filter(to)?;
-        let Found::Present(stat) = self.look(listed, to) else { return Ok(()) };
-        if stat.kind() != Kind::File || self.is_hidden(to.as_bytes(), false) {
+        let found = self.look(listed, to);
+        let Found::Present(stat) = found else { return self.list_path(listed, to) };
+        if stat.kind() == Kind::File && self.is_hidden(to.as_bytes(), false) {
             return Ok(());
         }
-        if !self.list_old_ancestors(listed, from)? {
-            return Ok(());
+        let old = from.is_root() || listed.names.contains_key(from.as_bytes());
+        if stat.kind() != Kind::File || old || !self.list_old_ancestors(listed, from)? {
+            return self.list_path(listed, to);
         }
         let Some(mut entry) = self.entry_of(listed, to, &stat)? else { return Ok(()) };
         entry.hard_link = Some(HardLink::Inode { device: stat.dev, inode: stat.ino });
