@@ -29,7 +29,6 @@ mod listen;
 mod load;
 mod log;
 mod login;
-mod notify;
 mod paths;
 mod peer;
 mod pid_file;

@@ -6,7 +6,7 @@ use crate::table::{Argument, Hint, Mode, Row, rows};
 
 /// Every documented long spelling with its dashes, and whether it takes a value.
 fn words(mode: Mode) -> impl Iterator<Item = (&'static Row, String, bool)> {
-    rows().filter(move |row| row.mode == mode).flat_map(|row| {
+    rows().filter(move |row| row.is_in(mode)).flat_map(|row| {
         let takes = row.argument != Argument::None;
         row.spellings()
             .filter(|spelling| spelling.shown)
@@ -57,7 +57,7 @@ pub fn zsh(program: &str, mode: Mode) -> String {
             .replace(':', "\\:")
     };
     let mut text = format!("#compdef {program}\n\n_arguments -s -S \\\n");
-    for row in rows().filter(|row| row.mode == mode) {
+    for row in rows().filter(|row| row.is_in(mode)) {
         let action = match row.hint {
             Hint::Any => " ".to_owned(),
             Hint::File => "_files".to_owned(),
@@ -69,7 +69,7 @@ pub fn zsh(program: &str, mode: Mode) -> String {
             Argument::Integer(name) | Argument::Text(name) => format!(":{}:{action}", quote(name)),
         };
         let documented = !row.names.is_empty() || row.hidden.is_empty();
-        if let Some(letter) = row.short.filter(|_| documented) {
+        if let Some(letter) = row.letter_in(mode).filter(|_| documented) {
             let sign = if value.is_empty() { "" } else { "+" };
             let _ =
                 writeln!(text, "    '*-{}{sign}[{}]{value}' \\", letter as char, quote(row.help));
@@ -92,7 +92,7 @@ pub fn zsh(program: &str, mode: Mode) -> String {
 pub fn fish(program: &str, mode: Mode) -> String {
     let quote = |text: &str| text.replace('\\', "\\\\").replace('\'', "\\'");
     let mut text = String::new();
-    for row in rows().filter(|row| row.mode == mode) {
+    for row in rows().filter(|row| row.is_in(mode)) {
         let value = match (row.argument, row.hint) {
             (Argument::None, _) => String::new(),
             (_, Hint::Any) => " -x".to_owned(),
@@ -102,7 +102,7 @@ pub fn fish(program: &str, mode: Mode) -> String {
         };
         let documented = !row.names.is_empty() || row.hidden.is_empty();
         let letter = row
-            .short
+            .letter_in(mode)
             .filter(|_| documented)
             .map(|letter| format!(" -s {}", letter as char))
             .unwrap_or_default();
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn shells_accept_their_completions() {
-        for mode in [Mode::Transfer, Mode::Daemon] {
+        for mode in [Mode::Transfer, Mode::Daemon, Mode::Live] {
             for (shell, script) in [
                 ("bash", bash("syncline", mode)),
                 ("zsh", zsh("syncline", mode)),
