@@ -127,13 +127,13 @@ pub fn migrate(
 /// A mirror as words of rsync's command line have it: everything is archived unless they say otherwise.
 ///
 /// What they say of connections holds for all targets that can use it. What cannot be said is among the losses.
-pub fn command_line(source: &str, targets: &[String], words: &[String]) -> Translation {
+pub fn command_line(source: &Path, targets: &[String], words: &[String]) -> Translation {
     let mut to = Translation::new();
     let mut asked = words::Asked::default();
     asked.read(words, 0, "the command line", &mut to);
     asked.note_options(0, &mut to);
     let mut mirror = Mirror {
-        source: PathBuf::from(source),
+        source: source.to_owned(),
         options: asked.options,
         rsync_options: asked.rsync_options,
         bwlimit: asked.bwlimit,
@@ -160,6 +160,24 @@ pub fn command_line(source: &str, targets: &[String], words: &[String]) -> Trans
     }
     to.config.mirrors.push(mirror);
     to
+}
+
+/// A plugin of sersync alone, as with `-m`: its mirror has no targets. None if the file defines no such plugin.
+pub fn plugin_alone(
+    text: &[u8],
+    name: &[u8],
+    surroundings: &dyn Surroundings,
+) -> Result<Option<Translation>, Error> {
+    let mut parsed = Confxml::parse(text)?;
+    parsed.confxml.plugin = Some(name.to_vec());
+    if parsed.confxml.active_plugin().is_none() {
+        return Ok(None);
+    }
+    let mut translation = sersync::translate(&parsed, surroundings);
+    let mirrors = &mut translation.config.mirrors;
+    mirrors.retain(|mirror| !mirror.hooks.is_empty() || !mirror.streams.is_empty());
+    mirrors.iter_mut().for_each(|mirror| mirror.targets.clear());
+    Ok(Some(translation))
 }
 
 /// Whether a client's password file holds more than the password: then all of the line is sent as one.
@@ -196,6 +214,8 @@ fn split_words(text: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::{command_line, split_words};
 
     #[test]
@@ -211,7 +231,7 @@ mod tests {
         ];
         let [targets, words] = [&targets[..], &words]
             .map(|words| words.iter().map(ToString::to_string).collect::<Vec<_>>());
-        let translation = command_line("/data", &targets, &words);
+        let translation = command_line(Path::new("/data"), &targets, &words);
         assert!(translation.losses.is_empty() && translation.notes.is_empty());
         translation.config.check().unwrap();
         let mirror = &translation.config.mirrors[0];
@@ -230,7 +250,8 @@ mod tests {
         let with_password = mirror.targets.iter().map(|target| target.password_file.is_some());
         assert_eq!(with_password.collect::<Vec<_>>(), [true, true, false, false]);
         assert_eq!(mirror.targets[2].ssh.len(), 3);
-        let wrong = command_line("/data", &["host::".to_owned()], &["--port=x".to_owned()]);
+        let wrong =
+            command_line(Path::new("/data"), &["host::".to_owned()], &["--port=x".to_owned()]);
         assert_eq!(wrong.losses.len(), 2);
     }
 
