@@ -19,6 +19,9 @@ pub struct Job {
     pub place: Place,
     /// The module a daemon serves; none elsewhere.
     pub module: Option<Module>,
+    /// A file that is not what was listed any more, or changes while it is read, is withheld from the sink instead of
+    /// sent as it never was (docs/spec live.md 5.5).
+    pub exact: bool,
     /// Stops the run from outside.
     pub interrupt: Interrupt,
     /// The run's temporary files, so that a process about to exit can remove them.
@@ -43,6 +46,7 @@ impl Job {
             options,
             place,
             module: None,
+            exact: false,
             interrupt: Interrupt::default(),
             temporaries: TempFiles::new(),
         }

@@ -2,6 +2,7 @@
 
 mod complain;
 mod entry;
+mod listed;
 mod named;
 mod walk;
 
@@ -22,6 +23,8 @@ use super::arguments::sanitize_line;
 use super::emit::{Emitter, Scanned};
 use super::tree::{Base, Tree};
 use crate::{Job, Monitor, Result, Terms};
+
+pub use listed::Line;
 
 /// What a scan works from.
 #[derive(Debug)]
@@ -53,6 +56,13 @@ pub enum Names {
         below: Vec<u8>,
         /// The lines, ended by the sender's going.
         lines: crossbeam_channel::Receiver<Vec<u8>>,
+    },
+    /// An explicit list, below one directory.
+    Exactly {
+        /// The directory.
+        below: Vec<u8>,
+        /// What is in the list.
+        lines: Vec<Line>,
     },
 }
 
@@ -90,6 +100,7 @@ pub fn scan(
                 scan.argument(&argument)?;
             }
         }
+        Names::Exactly { below, lines } => scan.listed(&below, lines)?,
         Names::Lines { below, lines } => {
             scan.enter_start(&below);
             for line in lines {
