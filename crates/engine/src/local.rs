@@ -29,7 +29,8 @@ use crate::source::{
     Base, Names, OperatorFiles, Origins, ScanPlan, Scanned, Tree, remove_source, scan,
 };
 use crate::{
-    Error, Event, ExitCode, Job, Monitor, Moved, Problem, Result, Role, Severity, Stopwatch, Terms,
+    Error, Event, ExitCode, Extras, Job, Monitor, Moved, Problem, Result, Role, Severity,
+    Stopwatch, Terms,
 };
 
 /// Entries that may wait in lists before the scan has to.
@@ -167,6 +168,7 @@ fn run(
             said,
             lists: FileLists::new(&terms.list_options(&job.options)),
             known: known.clone(),
+            extras: tree.extras.clone(),
             queued: VecDeque::new(),
             incremental: terms.incremental(),
             rounds: terms.protocol.generator_rounds().into(),
@@ -226,6 +228,7 @@ struct LocalOffers {
     said: Receiver<()>,
     lists: FileLists,
     known: Known,
+    extras: Extras,
     queued: VecDeque<Offer>,
     incremental: bool,
     rounds: usize,
@@ -321,6 +324,10 @@ impl Offers for LocalOffers {
 
     fn lists(&mut self) -> &mut FileLists {
         &mut self.lists
+    }
+
+    fn extras(&self) -> &Extras {
+        &self.extras
     }
 
     fn content(&mut self) -> Result<Content<'_>> {

@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use syncline_conf::live::{Config, Deletion, Mirror, Startup, Target};
+use syncline_conf::live::{Config, Deletion, Mirror, Startup, Target, Warm};
+use syncline_engine::ExitCode;
 use syncline_engine::session::sending_filter;
 use syncline_engine::source::OperatorFiles;
-use syncline_engine::{ExitCode, Interrupt};
 use syncline_fs::RelPathBuf;
 use syncline_watch::settle::Rules;
 
@@ -22,7 +22,7 @@ use crate::lock::{Lock, Refusal};
 use crate::log::Log;
 use crate::mirror::{Bell, Hiding, Planner, Source, Watching, Wish};
 use crate::outbox::Outbox;
-use crate::push::{Load, Route, Words};
+use crate::push::{Keep, Load, Route, Words, options};
 use crate::state::Registry;
 use crate::storage::Directory;
 use crate::target::{Desk, Setting, Worker};
@@ -421,7 +421,7 @@ pub fn once(config: &Config, log: &Log) -> Result<u8, ServiceError> {
             let pulse = Arc::new(registry.pulse(&name));
             let load = Load::Everything { removes };
             let outcome =
-                route.carry(load, None, &pulse, Duration::from_secs(3600), &Interrupt::default());
+                route.carry(load, &mut Keep::default(), &pulse, Duration::from_secs(3600), &|_| {});
             let code = match &outcome.result {
                 Ok(code) => *code,
                 Err(error) => error.exit_code(),
@@ -457,6 +457,8 @@ fn route_of(mirror: &Mirror, target: &Target, top: &Path, single: Option<&RelPat
         words: Words::of(mirror, target),
         password_file: target.password_file.clone(),
         max_delete: None,
+        pipelines: target.pipeline,
+        keeps_spare: target.warm != Warm::None,
     }
 }
 
@@ -477,7 +479,7 @@ fn hiding_of(mirror: &Mirror, top: &Path) -> Result<Hiding, ServiceError> {
         };
         let words = Words::of(mirror, target);
         let load = Load::Everything { removes: true };
-        let options = words.options(&load, None).map_err(fail)?;
+        let options = options(&words.of_session(&load, None)).map_err(fail)?;
         if let Some(error) = syncline_engine::unperformed(&options) {
             return Err(ServiceError::Options {
                 mirror: name_of(mirror),

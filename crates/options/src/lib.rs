@@ -35,7 +35,7 @@ pub mod invoke;
 mod job;
 mod live;
 pub mod location;
-mod man;
+pub mod man;
 pub mod options;
 mod pack;
 mod parse;

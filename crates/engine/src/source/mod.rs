@@ -6,6 +6,7 @@
 
 mod arguments;
 mod emit;
+mod extras;
 mod files;
 mod remove;
 mod scan;

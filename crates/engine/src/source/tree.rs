@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use syncline_fs::{OpenSource, RelPath, Root, SourceFile};
 
+use crate::Extras;
+
 /// A directory that names of entries are resolved below, for one argument or several.
 #[derive(Debug)]
 pub struct Base {
@@ -62,6 +64,8 @@ pub struct Tree {
     bases: Arc<Mutex<Vec<Arc<Base>>>>,
     /// Names of entries whose content lies under another name.
     aliases: Arc<Mutex<HashMap<Vec<u8>, Vec<u8>>>>,
+    /// What the lists' entries refer to.
+    pub(crate) extras: Extras,
 }
 
 impl Tree {

@@ -19,15 +19,15 @@ use syncline_engine::{Error, ExitCode, Interrupt, Job, Monitor, Place, Role};
 use syncline_fs::RelPathBuf;
 use syncline_options::{Direction, Options};
 
-pub(crate) use daemon::Spare;
+pub(crate) use daemon::Keep;
 pub(crate) use watcher::Findings;
 use watcher::Watcher;
-pub(crate) use words::Words;
+pub(crate) use words::{Words, options};
 
 use crate::state::Pulse;
 
 /// What a session is to carry.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Load {
     /// Exactly these lines.
     Lines {
@@ -71,6 +71,10 @@ pub(crate) struct Route {
     pub(crate) words: Words,
     pub(crate) password_file: Option<PathBuf>,
     pub(crate) max_delete: Option<u64>,
+    /// What is known of a daemon is sent ahead of its answers.
+    pub(crate) pipelines: bool,
+    /// A connection to a daemon is kept ready.
+    pub(crate) keeps_spare: bool,
 }
 
 /// What came of a session.
@@ -88,19 +92,19 @@ pub(crate) struct Outcome {
 }
 
 impl Route {
-    /// Carries `load` over, on the spare connection if there is one.
+    /// Carries `load` over. `running` is told how to end the session.
     pub(crate) fn carry(
         &self,
         load: Load,
-        spare: Option<Spare>,
+        keep: &mut Keep,
         pulse: &Arc<Pulse>,
         patience: Duration,
-        interrupt: &Interrupt,
+        running: &dyn Fn(&Interrupt),
     ) -> Outcome {
         let begun = Instant::now();
         let watcher = Arc::new(Watcher::new(pulse, patience));
         let monitor = Monitor::new(watcher.clone());
-        let result = self.session(load, spare, interrupt, &monitor);
+        let result = self.session(load, keep, running, &monitor);
         let tally = monitor.tally();
         Outcome {
             result,
@@ -117,8 +121,8 @@ impl Route {
     fn session(
         &self,
         load: Load,
-        spare: Option<Spare>,
-        interrupt: &Interrupt,
+        keep: &mut Keep,
+        running: &dyn Fn(&Interrupt),
         monitor: &Monitor,
     ) -> Result<ExitCode, Error> {
         let load = match (load, &self.single) {
@@ -131,35 +135,68 @@ impl Route {
             },
             (load, _) => load,
         };
-        let options = self.words.options(&load, self.max_delete)?;
-        let place = if self.is_local() { Place::Local } else { Place::Client };
+        let words = self.words.of_session(&load, self.max_delete);
+        let options = options(&words)?;
+        match &self.address {
+            Address::Local(directory) => {
+                let interrupt = Interrupt::default();
+                running(&interrupt);
+                self.locally(&options, load, directory, interrupt, monitor)
+            }
+            Address::Shell { user, host, path } => {
+                let interrupt = Interrupt::default();
+                running(&interrupt);
+                let plan = self.plan(&options, load, interrupt)?;
+                by_shell(&options, plan, (user.as_deref(), host, path), monitor)
+            }
+            _ => {
+                let plan = |interrupt| self.plan(&options, load.clone(), interrupt);
+                let result = self.by_daemon(&options, &words, plan, keep, running, monitor);
+                if self.keeps_spare && result.is_ok() {
+                    self.make_spare(&options, keep);
+                }
+                result
+            }
+        }
+    }
+
+    /// Makes the spare anew.
+    pub(crate) fn renew(&self, keep: &Keep) {
+        let words = self.words.of_session(&Load::Everything { removes: false }, None);
+        if let Ok(options) = options(&words) {
+            self.make_spare(&options, keep);
+        }
+    }
+
+    fn job(options: &Options, place: Place, interrupt: Interrupt) -> Job {
         let mut job = Job::new(options.clone(), place);
         job.exact = true;
-        job.interrupt = interrupt.clone();
-        let mut files = OperatorFiles::default();
-        let rules = rules_of(&options, &mut files)?;
+        job.interrupt = interrupt;
+        job
+    }
+
+    /// What is sent: arguments, or a list.
+    fn names(&self, load: Load) -> (Vec<Vec<u8>>, Option<Names>) {
         let source = self.source.as_os_str().as_bytes();
-        let (sources, names) = match load {
+        match load {
             Load::Everything { .. } => (vec![[source, b"/"].concat()], None),
             Load::Lines { lines, .. } => {
                 (Vec::new(), Some(Names::Exactly { below: source.to_vec(), lines }))
             }
-        };
-        if let Address::Local(directory) = &self.address {
-            let plan = LocalPlan {
-                job,
-                sources,
-                names,
-                destination: Some(directory.clone().into_bytes()),
-                listing: false,
-                start: PathBuf::from("/"),
-                rules,
-                files,
-            };
-            return plan.run(&|_| {}, monitor).0;
         }
-        let plan = ClientPlan {
-            job,
+    }
+
+    fn plan(
+        &self,
+        options: &Options,
+        load: Load,
+        interrupt: Interrupt,
+    ) -> Result<ClientPlan<'static>, Error> {
+        let mut files = OperatorFiles::default();
+        let rules = rules_of(options, &mut files)?;
+        let (sources, names) = self.names(load);
+        Ok(ClientPlan {
+            job: Self::job(options, Place::Client, interrupt),
             sources,
             names,
             requested: (Vec::new(), matches!(self.address, Address::Daemon { .. })),
@@ -172,17 +209,31 @@ impl Route {
             settled: None,
             lists: (None, None),
             begun: &|_| {},
-        };
-        match &self.address {
-            Address::Shell { user, host, path } => {
-                by_shell(&options, plan, (user.as_deref(), host, path), monitor)
-            }
-            _ => self.by_daemon(&options, plan, spare, monitor),
-        }
+        })
     }
 
-    pub(crate) fn is_local(&self) -> bool {
-        matches!(self.address, Address::Local(_))
+    fn locally(
+        &self,
+        options: &Options,
+        load: Load,
+        directory: &str,
+        interrupt: Interrupt,
+        monitor: &Monitor,
+    ) -> Result<ExitCode, Error> {
+        let mut files = OperatorFiles::default();
+        let rules = rules_of(options, &mut files)?;
+        let (sources, names) = self.names(load);
+        let plan = LocalPlan {
+            job: Self::job(options, Place::Local, interrupt),
+            sources,
+            names,
+            destination: Some(directory.as_bytes().to_vec()),
+            listing: false,
+            start: PathBuf::from("/"),
+            rules,
+            files,
+        };
+        plan.run(&|_| {}, monitor).0
     }
 }
 

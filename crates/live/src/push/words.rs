@@ -42,8 +42,8 @@ impl Words {
         Self(words.into_iter().map(String::into_bytes).collect())
     }
 
-    /// The options of a session that carries `load`.
-    pub(crate) fn options(&self, load: &Load, max_delete: Option<u64>) -> Result<Options, Error> {
+    /// The words of a session that carries `load`.
+    pub(crate) fn of_session(&self, load: &Load, max_delete: Option<u64>) -> Vec<Vec<u8>> {
         let mut words = self.0.clone();
         let mut add = |word: &str| words.push(word.as_bytes().to_vec());
         match load {
@@ -82,13 +82,18 @@ impl Words {
         if let Some(limit) = max_delete {
             add(&format!("--max-delete={limit}"));
         }
-        // The ends are known otherwise; the parser wants some.
-        words.extend([b".".to_vec(), b".".to_vec()]);
-        let usage = |error: String| Error::fatal(ExitCode::USAGE, error);
-        match parse(&words, &Context::at(jiff::Zoned::now())) {
-            Ok(Command::Transfer(options)) => Ok(*options),
-            Ok(_) => Err(usage("`rsync-options` ask for something else than a transfer".into())),
-            Err(error) => Err(usage(error.to_string())),
-        }
+        words
+    }
+}
+
+/// What words ask for.
+pub(crate) fn options(words: &[Vec<u8>]) -> Result<Options, Error> {
+    // The ends are known otherwise; the parser wants some.
+    let words = [words, &[b".".to_vec(), b".".to_vec()]].concat();
+    let usage = |error: String| Error::fatal(ExitCode::USAGE, error);
+    match parse(&words, &Context::at(jiff::Zoned::now())) {
+        Ok(Command::Transfer(options)) => Ok(*options),
+        Ok(_) => Err(usage("`rsync-options` ask for something else than a transfer".into())),
+        Err(error) => Err(usage(error.to_string())),
     }
 }

@@ -20,7 +20,7 @@ use crate::backoff::{Backoff, Policy};
 use crate::hooks::{Change, Hooks};
 use crate::log::Log;
 use crate::mirror::{Bell, Source, Wish};
-use crate::push::{Load, Outcome, Route};
+use crate::push::{Keep, Load, Outcome, Route};
 use crate::queue::{Batch, Pending, Todo};
 use crate::state::{BatchReport, BatchResult, ByteCounts, Pulse, Registry, State, TargetStatus};
 
@@ -65,6 +65,7 @@ pub(crate) struct Worker {
     pulse: Arc<Pulse>,
     log: Log,
     held: Held,
+    keep: Keep,
     backoff: Backoff,
     busy_since: Option<Duration>,
     /// Nothing is begun before this.
@@ -123,6 +124,7 @@ impl Worker {
             pulse,
             log,
             held: Held::default(),
+            keep: Keep::default(),
             backoff,
             busy_since: None,
             not_before: Duration::ZERO,
@@ -202,7 +204,12 @@ impl Worker {
             } else {
                 None
             };
-            let due = [attempt, self.held.next_due(), inner.outbox.due(), inner.stop];
+            let renewal = self.keep.renewal();
+            if renewal == Some(Duration::ZERO) {
+                self.setting.route.renew(&self.keep);
+            }
+            let renewal = renewal.map(|renewal| now + renewal.max(RENEWED_WITHIN));
+            let due = [attempt, self.held.next_due(), inner.outbox.due(), inner.stop, renewal];
             let due = due.into_iter().flatten().filter(|due| *due < Duration::MAX).min();
             self.pulse.idle();
             inner = desk.wait(inner, due.map(|due| due.saturating_sub(now).max(TICK)));
@@ -258,11 +265,16 @@ impl Worker {
 
     /// One session.
     fn carry(&mut self, load: Load, sum: &mut Sum) -> (Verdict, Outcome) {
-        let interrupt = Interrupt::default();
-        self.desk.lock().interrupt = Some(interrupt.clone());
+        let desk = Arc::clone(&self.desk);
+        let running = |interrupt: &Interrupt| desk.lock().interrupt = Some(interrupt.clone());
         self.setting.route.max_delete = (!self.unlimited).then(|| self.limit());
-        let outcome =
-            self.setting.route.carry(load, None, &self.pulse, self.setting.patience, &interrupt);
+        let outcome = self.setting.route.carry(
+            load,
+            &mut self.keep,
+            &self.pulse,
+            self.setting.patience,
+            &running,
+        );
         self.desk.lock().interrupt = None;
         sum.sessions += 1;
         sum.bytes.sent += outcome.sent;
@@ -676,6 +688,9 @@ impl Worker {
         self.set_state(state, failed.text.lines().next().unwrap_or_default());
     }
 }
+
+/// How long a spare connection may take to be made anew before it is looked for.
+const RENEWED_WITHIN: Duration = Duration::from_secs(5);
 
 /// No wait is shorter.
 const TICK: Duration = Duration::from_millis(1);

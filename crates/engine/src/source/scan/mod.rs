@@ -21,7 +21,9 @@ use syncline_wire::list::FileEntry;
 
 use super::arguments::sanitize_line;
 use super::emit::{Emitter, Scanned};
+use super::extras::Reading;
 use super::tree::{Base, Tree};
+use crate::extras::XattrNames;
 use crate::{Job, Monitor, Result, Terms};
 
 pub use listed::Line;
@@ -76,10 +78,14 @@ pub fn scan(
 ) -> Result<()> {
     let accounts = Accounts::new();
     let options = plan.terms.list_options(&plan.job.options);
-    let emitter = Emitter::new(sink, monitor.tally(), options, &accounts, plan.encodes);
+    let emitter =
+        Emitter::new(sink, monitor.tally(), options, &accounts, &tree.extras, plan.encodes);
+    let names = XattrNames::new(&plan.job.options, Some(&plan.filter));
+    let reading = Reading::new(&plan.job.options, names, plan.encodes);
     let settings = Settings::new(&plan);
     let mut scan = Scan {
         settings,
+        reading,
         job: plan.job,
         options: &plan.job.options,
         filter: plan.filter,
@@ -171,6 +177,7 @@ fn current_umask() -> u32 {
 
 struct Scan<'a> {
     settings: Settings,
+    reading: Reading,
     job: &'a Job,
     options: &'a Options,
     filter: Filter,

@@ -4,6 +4,7 @@ mod content;
 mod ends;
 mod exact;
 mod lists;
+mod xattrs;
 
 use std::collections::{HashSet, VecDeque};
 
@@ -58,6 +59,7 @@ pub(crate) fn serve(
         monitor,
         lists: FileLists::new(&options),
         origins: VecDeque::new(),
+        directories: Vec::new(),
         sent_lists: VecDeque::new(),
         current: 0,
         ahead: 0,
@@ -85,6 +87,8 @@ struct Serve<'a> {
     lists: FileLists,
     /// Origins of the live lists.
     origins: VecDeque<Origins>,
+    /// The base of each directory, by its number.
+    directories: Vec<u32>,
     /// Numbers of entries of the lists behind the current one.
     sent_lists: VecDeque<usize>,
     /// The list the last item belonged to, counted from the first.
@@ -162,6 +166,7 @@ impl Serve<'_> {
             self.peer.output.queue().message(Message::KeepAlive { answer: false });
             return Ok(());
         }
+        let values = self.read_xattr_request(index, &item)?;
         let found = self.lists.locate(index).map_err(|error| self.own(error))?;
         if let syncline_wire::list::Place::Entry { list, .. } = found {
             self.advance_to(list);
@@ -174,6 +179,7 @@ impl Serve<'_> {
         if !item.is_transfer() {
             self.tell_item(index, &item, None);
             self.echo(index, &item);
+            self.put_xattr_values(index, values)?;
             self.tell_item(index, &item, Some(Moved::default()));
             return self.commit();
         }
@@ -193,10 +199,10 @@ impl Serve<'_> {
             self.tell_item(index, &item, Some(Moved::default()));
             return self.commit();
         }
-        self.transfer(index, &item)
+        self.transfer(index, &item, values)
     }
 
-    fn transfer(&mut self, index: u32, item: &Item) -> Result<()> {
+    fn transfer(&mut self, index: u32, item: &Item, values: Option<Vec<u32>>) -> Result<()> {
         let redo = self.sent.as_mut().is_some_and(|sent| !sent.insert(index));
         let before = self.peer.input.received();
         let header = self.read_header()?;
@@ -209,6 +215,7 @@ impl Serve<'_> {
         self.tell_item(index, item, None);
         let start = self.written();
         self.echo(index, item);
+        self.put_xattr_values(index, values)?;
         {
             let mut out = self.peer.output.buffer();
             header.to_wire().into_iter().for_each(|field| out.put_i32(field));
@@ -321,7 +328,9 @@ impl Serve<'_> {
                 let first = self.lists.list(list).map_or(0, syncline_wire::list::FileList::first);
                 origins.map_or(0, |origins| origins.of(entry.wire_index() - first))
             }
-            syncline_wire::list::Place::Directory(_) => 0,
+            syncline_wire::list::Place::Directory(number) => {
+                self.directories.get(number as usize).copied().unwrap_or(0)
+            }
         };
         self.tree.base(number).ok_or(Error::Stopped)
     }
