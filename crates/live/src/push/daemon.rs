@@ -61,7 +61,7 @@ impl Keep {
 /// How a session with a daemon is tried.
 enum Way {
     /// On a spare, with what is remembered.
-    Quick(Option<Spare>),
+    Quick(Option<Box<Spare>>),
     /// On a new connection, in the order of the stock program.
     Plain,
 }
@@ -80,7 +80,7 @@ impl Route {
         keep.used = Some(Instant::now());
         let spare = keep.take_spare();
         let quick = spare.is_some() || (self.pipelines && keep.memories.contains_key(key));
-        let way = if quick { Way::Quick(spare) } else { Way::Plain };
+        let way = if quick { Way::Quick(spare.map(Box::new)) } else { Way::Plain };
         let first = self.attempt(options, key, &mut plan, keep, way, running, monitor);
         match first {
             Err(error) if quick && is_doubtful(&error) => {
@@ -128,20 +128,18 @@ impl Route {
             )),
         };
         let text = &mut |_: &[u8]| {};
-        let (admission, connection, interrupt) = match way {
-            Way::Quick(Some(Spare { mut greeted, interrupt, .. })) => {
-                running(&interrupt);
-                let admission = request.enter_greeted(&mut greeted, text, &mut password)?;
-                (admission, greeted.connection, interrupt)
-            }
-            _ => {
-                let interrupt = Interrupt::default();
-                running(&interrupt);
-                let mut connection = self.dial(options, &interrupt)?;
-                let admission =
-                    request.enter(&mut connection, Protocol::NEWEST, text, &mut password)?;
-                (admission, connection, interrupt)
-            }
+        let (admission, connection, interrupt) = if let Way::Quick(Some(spare)) = way {
+            let Spare { mut greeted, interrupt, .. } = *spare;
+            running(&interrupt);
+            let admission = request.enter_greeted(&mut greeted, text, &mut password)?;
+            (admission, greeted.connection, interrupt)
+        } else {
+            let interrupt = Interrupt::default();
+            running(&interrupt);
+            let mut connection = self.dial(options, &interrupt)?;
+            let admission =
+                request.enter(&mut connection, Protocol::NEWEST, text, &mut password)?;
+            (admission, connection, interrupt)
         };
         let Admission::Admitted(admitted) = admission else {
             return Err(Error::fatal(ExitCode::START, "the daemon listed its modules"));
