@@ -26,6 +26,7 @@
 //! ```
 
 mod backoff;
+mod check;
 mod error;
 mod hooks;
 mod journal;
@@ -47,6 +48,7 @@ mod storage;
 mod target;
 
 pub use backoff::{Backoff, Policy};
+pub use check::{Finding, check, validate};
 pub use error::Error;
 pub use hooks::{Change, Hooks};
 pub use log::{Log, LogLevel};

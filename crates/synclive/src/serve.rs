@@ -51,7 +51,7 @@ pub(crate) fn run(options: &LiveOptions, plan: &Plan, log: &Log) -> Result<u8, u
                 // A standard input that stays is no harm.
                 let _ = rustix::stdio::dup2_stdin(&null);
             }
-            mirror(options, plan, log, Some(File::from(OwnedFd::from(told))))
+            mirror(options, plan, log, Some(&File::from(OwnedFd::from(told))))
         }
         Half::Parent(_) => {
             drop(told);
@@ -63,9 +63,9 @@ pub(crate) fn run(options: &LiveOptions, plan: &Plan, log: &Log) -> Result<u8, u
     }
 }
 
-fn mirror(options: &LiveOptions, plan: &Plan, log: &Log, parent: Option<File>) -> Result<u8, u8> {
-    let result = start(options, plan, log, parent.as_ref());
-    let (mut running, events) = result.inspect_err(|code| tell(parent.as_ref(), *code))?;
+fn mirror(options: &LiveOptions, plan: &Plan, log: &Log, parent: Option<&File>) -> Result<u8, u8> {
+    let result = start(options, plan, log, parent);
+    let (mut running, events) = result.inspect_err(|code| tell(parent, *code))?;
     let code = running.serve(&events);
     let within = running.within;
     if let Some(notifier) = &running.notifier {
@@ -132,7 +132,7 @@ fn start(
         }
     });
     plan.tell(log);
-    let config = plan.config.clone();
+    let config = &plan.config;
     let registry = Registry::new();
     let server = match config.status_addr {
         Some(address) => {
@@ -147,8 +147,9 @@ fn start(
     let (within, state_dir) = (config.stop_within.0, config.state_dir.clone());
     let status_addr = config.status_addr;
     let status_path = config.status_file.clone();
-    let service = Service::start(config, StartOptions::default(), registry.clone(), log.clone())
-        .map_err(|error| failure(&error))?;
+    let service =
+        Service::start(&plan.config, StartOptions::default(), registry.clone(), log.clone())
+            .map_err(|error| failure(&error))?;
     let status_file = status_path
         .map(|path| {
             StatusFile::start(path.clone(), &registry, log)
@@ -257,7 +258,7 @@ impl Running {
         match self.try_reload() {
             Ok(()) => self.log.info("the configuration was read again"),
             Err(problem) => {
-                self.log.error(format_args!("the configuration stays as it was: {problem}"))
+                self.log.error(format_args!("the configuration stays as it was: {problem}"));
             }
         }
         if let Some(notifier) = &self.notifier {

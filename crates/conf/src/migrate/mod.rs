@@ -176,7 +176,9 @@ pub fn plugin_alone(
     let mut translation = sersync::translate(&parsed, surroundings);
     let mirrors = &mut translation.config.mirrors;
     mirrors.retain(|mirror| !mirror.hooks.is_empty() || !mirror.streams.is_empty());
-    mirrors.iter_mut().for_each(|mirror| mirror.targets.clear());
+    for mirror in mirrors {
+        mirror.targets.clear();
+    }
     Ok(Some(translation))
 }
 
