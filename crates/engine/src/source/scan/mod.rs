@@ -14,7 +14,6 @@ use std::sync::Arc;
 use crossbeam_channel::Sender;
 use syncline_delta::StrongSum;
 use syncline_filter::{Filter, RuleFiles};
-use syncline_fs::Accounts;
 use syncline_options::options::{MissingArguments, Options};
 use syncline_wire::list::FileEntry;
 
@@ -64,9 +63,8 @@ pub fn scan(
     sink: &Sender<Scanned>,
     monitor: &Monitor,
 ) -> Result<()> {
-    let accounts = Accounts::new();
     let options = plan.terms.list_options(&plan.job.options);
-    let emitter = Emitter::new(sink, monitor.tally(), options, &accounts, plan.encodes);
+    let emitter = Emitter::new(sink, monitor.tally(), options, &plan.job.accounts, plan.encodes);
     let settings = Settings::new(&plan);
     let mut scan = Scan {
         settings,
