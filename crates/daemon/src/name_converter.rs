@@ -91,14 +91,12 @@ impl NameConverter {
             return None;
         }
         let mut pipes = self.pipes.lock().unwrap_or_else(PoisonError::into_inner);
-        match pipes.ask(&question) {
-            Ok(answer) => Some(answer).filter(|answer| !answer.is_empty()),
-            Err(_) => {
-                self.loss.happened.store(true, Ordering::Relaxed);
-                self.loss.interrupt.raise();
-                None
-            }
-        }
+        let Ok(answer) = pipes.ask(&question) else {
+            self.loss.happened.store(true, Ordering::Relaxed);
+            self.loss.interrupt.raise();
+            return None;
+        };
+        Some(answer).filter(|answer| !answer.is_empty())
     }
 
     fn ask_id(&self, kind: &str, name: &[u8]) -> Option<u32> {
