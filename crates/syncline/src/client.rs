@@ -110,6 +110,7 @@ impl Run {
         let plan = LocalPlan {
             job: self.job.clone(),
             sources,
+            names: None,
             destination,
             listing: self.arguments.listing,
             start: std::env::current_dir().unwrap_or_default(),
@@ -165,6 +166,7 @@ impl Run {
         let plan = ClientPlan {
             job: self.job.clone(),
             sources,
+            names: None,
             requested: (paths.to_vec(), remote.transport.is_daemon()),
             destination,
             pull,
@@ -236,8 +238,8 @@ impl Run {
         let (result, role) = match (admitted, plan) {
             // Not waited for: the program in between ends when our process lets go of the connection.
             (Err(error), _) => return (Err(error), role),
-            (Ok(Admission::Admitted(protocol)), Some(mut plan)) => {
-                plan.settled = Some(protocol);
+            (Ok(Admission::Admitted(admitted)), Some(mut plan)) => {
+                plan.settled = Some(admitted.protocol);
                 plan.run(reached.connection, &self.monitor)
             }
             (Ok(_), _) => return (Ok(ExitCode::OK), role),
