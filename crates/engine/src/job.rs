@@ -8,7 +8,7 @@ use syncline_options::{OptionId, Options, UsageError};
 use syncline_wire::list::ListOptions;
 use syncline_wire::{Algorithm as _, Checksum, CompatFlags, Compression, Protocol, Side};
 
-use crate::{Interrupt, Module};
+use crate::{Error, ExitCode, Interrupt, Module, OperatorPaths, Result, Role};
 
 /// One run, as far as it does not depend on the connection. Nothing changes in it once the run begins.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct Job {
     pub place: Place,
     /// The module a daemon serves; none elsewhere.
     pub module: Option<Module>,
+    /// Opens what options name.
+    pub paths: OperatorPaths,
     /// Stops the run from outside.
     pub interrupt: Interrupt,
     /// The run's temporary files, so that a process about to exit can remove them.
@@ -40,11 +42,20 @@ impl Job {
     /// A run of this process.
     pub fn new(options: Options, place: Place) -> Self {
         Self {
+            paths: OperatorPaths::of(&options),
             options,
             place,
             module: None,
             interrupt: Interrupt::default(),
             temporaries: TempFiles::new(),
+        }
+    }
+
+    /// Becomes who `--copy-as` names. To be called once the connection stands, before any file is touched.
+    pub(crate) fn take_identity(&self, role: Role) -> Result<()> {
+        match &self.options.attributes.copy_as {
+            Some(wanted) => crate::identity::become_user(wanted, role),
+            None => Ok(()),
         }
     }
 
@@ -69,6 +80,8 @@ impl Job {
 pub struct Terms {
     /// The negotiated version.
     pub protocol: Protocol,
+    /// What the peer announced.
+    pub peer_version: i32,
     /// What the server settled.
     pub compat: CompatFlags,
     /// Which end we are.
@@ -95,6 +108,7 @@ impl Terms {
             && sink_allows_incremental(options);
         Self {
             protocol,
+            peer_version: protocol.number().into(),
             compat: CompatFlags(if protocol.has_compat_flags() { 0x1fe } else { 0 })
                 .with_if(incremental, CompatFlags::INCREMENTAL),
             side: Side::Client,
@@ -175,6 +189,15 @@ pub fn sink_allows_incremental(options: &Options) -> bool {
         && !options.select.prune_empty_dirs
 }
 
+/// Refuses a list of more entries than `--max-alloc` has room for, at eight bytes each as in stock.
+pub(crate) fn check_list_length(limit: u64, length: usize, role: Role) -> Result<()> {
+    if limit == 0 || length as u64 <= limit / 8 {
+        return Ok(());
+    }
+    let text = format!("[{role}] exceeded --max-alloc={limit} setting (file=job.rs, line=0)");
+    Err(Error::fatal_by(role, ExitCode::MEMORY, text))
+}
+
 /// Whether directory entries are transferred in this run; a listing implies them.
 pub(crate) fn takes_dirs(options: &Options, listing: bool) -> bool {
     options.select.takes_dirs() || (listing && options.select.dirs != Dirs::Refused)
@@ -206,16 +229,12 @@ pub fn unperformed(options: &Options) -> Option<UsageError> {
         Id::Xattrs,
         Id::Crtimes,
         Id::FakeSuper,
-        Id::CopyAs,
         Id::CopyDevices,
         Id::WriteDevices,
         Id::Iconv,
         Id::WriteBatch,
         Id::OnlyWriteBatch,
         Id::ReadBatch,
-        Id::ConfineRoot,
-        Id::StopAfter,
-        Id::StopAt,
         Id::Parallel,
     ];
     options.not_performed(|id| !missing.contains(&id))

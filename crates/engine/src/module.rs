@@ -70,19 +70,28 @@ impl Job {
         self.module.as_ref().filter(|module| module.confined)
     }
 
-    fn trust(&self) -> Trust<'static> {
-        if self.options.attributes.insecure_links { Trust::Everyone } else { Trust::Owners }
+    /// Opens a directory that an option names, or a client, then beneath its module.
+    pub(crate) fn open_root(&self, path: &Path) -> Result<Root> {
+        let Some(module) = self.confining() else { return self.paths.open_directory(path) };
+        top()?.descend(module.below(path).as_path(), Links::Beneath)
     }
 
-    /// Opens a directory that the operator named, or a client, then beneath its module.
-    pub(crate) fn open_root(&self, path: &Path) -> Result<Root> {
-        let Some(module) = self.confining() else { return Root::open(path, self.trust()) };
-        top()?.descend(module.below(path).as_path(), Links::Beneath)
+    /// Opens the destination, which `--confine-root` leaves to the operator.
+    pub(crate) fn open_destination(&self, path: &Path) -> Result<Root> {
+        if self.confining().is_some() || !self.paths.is_confined() {
+            return self.open_root(path);
+        }
+        Root::open(path, Trust::Owners)
     }
 
     /// A directory of a source, whose links may lead anywhere in the module.
     pub(crate) fn open_source(&self, path: &Path) -> Result<Root> {
-        let Some(module) = self.confining() else { return Root::open(path, Trust::Everyone) };
+        let Some(module) = self.confining() else {
+            return match self.options.select.files_from {
+                Some(_) => self.paths.open_listed(path),
+                None => Root::open(path, Trust::Everyone),
+            };
+        };
         let below = module.below(path);
         if module.hides(below.as_bytes(), true) {
             return Err(Error::new(Op::ChangeDirectory, below.as_bytes(), Errno::NOENT));
@@ -92,7 +101,7 @@ impl Job {
 
     /// As [`Job::open_root`], creating what is missing.
     pub(crate) fn create_root(&self, path: &Path) -> Result<Root> {
-        let Some(module) = self.confining() else { return Root::create(path, self.trust()) };
+        let Some(module) = self.confining() else { return self.paths.create_directory(path) };
         let below = module.below(path);
         let mut root = top()?;
         for name in below.as_path().components() {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use syncline_wire::{Demultiplexer, Message, MessageSink, Side};
 
 use super::queue::{Clock, Input, Output, Queue};
-use crate::{Error, Event, ExitCode, Monitor, Result, Role, Terms};
+use crate::{Error, Event, ExitCode, Monitor, Notice, Result, Role, Terms};
 
 /// Both directions, as one role thread uses them.
 #[derive(Debug)]
@@ -153,6 +153,7 @@ impl MessageSink for Inbox {
                         self.clock.limit().is_none_or(|own| own.as_secs() > seconds as u64);
                     if shorter {
                         self.clock.set_limit(seconds as u32);
+                        self.monitor.notice(Notice::TimeoutOfServer(seconds));
                     }
                 }
                 Ok(())

@@ -98,7 +98,7 @@ pub(crate) fn receive_with(
     refuse_what_is_missing(job)?;
     let SinkPlan { destination, start, filter } = plan;
     let owners = Owners::new(&job.options, job.is_local(), monitor)?;
-    let mut collector = Collector::new(job, terms, owners, &filter);
+    let mut collector = Collector::new(job, terms, owners, &filter, monitor);
     let (first, ended) = first_lists(&mut collector, offers, terms, monitor)?;
     let count = first.iter().map(|batch| batch.list.len()).sum();
     if count == 0 && !job.is_server() {
@@ -114,8 +114,7 @@ pub(crate) fn receive_with(
     let context = Context::new(job, terms, monitor, place);
     monitor.notice(Notice::DeltaTransmission(!context.whole));
     let context = &context;
-    let insecure = job.options.attributes.insecure_links;
-    let mut files = OperatorFiles { insecure, ..OperatorFiles::default() };
+    let mut files = OperatorFiles { paths: job.paths.clone(), ..OperatorFiles::default() };
     let files = &mut files;
     std::thread::scope(|scope| {
         let (reports, inbox) = unbounded();
@@ -196,8 +195,6 @@ fn refuse_what_is_missing(job: &Job) -> Result<()> {
         (attributes.xattrs > 0, "--xattrs"),
         (attributes.super_user == SuperUser::Fake, "--fake-super"),
         (attributes.crtimes, "--crtimes"),
-        (attributes.confine_root.is_some(), "--confine-root"),
-        (attributes.copy_as.is_some(), "--copy-as"),
     ];
     match missing.into_iter().find(|(wanted, _)| *wanted) {
         Some((_, option)) => {

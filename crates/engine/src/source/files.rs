@@ -6,13 +6,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use syncline_filter::{CvsSources, RuleFile, RuleFiles};
-use syncline_fs::{Trust, open_operator_file};
 
-/// Reads rule files from the file system of this process, by links of root and of ourselves only.
+use crate::OperatorPaths;
+
+/// Reads rule files from the file system of this process.
 #[derive(Clone, Debug, Default)]
 pub struct OperatorFiles {
-    /// Follow anybody's links (`--insecure-links`).
-    pub insecure: bool,
+    /// Which of them may be read.
+    pub paths: OperatorPaths,
     /// What CVS mode reads of the user's own.
     pub cvs: CvsPlaces,
 }
@@ -28,8 +29,7 @@ pub struct CvsPlaces {
 
 impl OperatorFiles {
     fn open(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let trust = if self.insecure { Trust::Everyone } else { Trust::Owners };
-        let mut file = open_operator_file(path, trust).map_err(|error| match error.errno() {
+        let mut file = self.paths.open_file(path).map_err(|error| match error.errno() {
             Some(errno) => errno.into(),
             None => io::Error::other(error.to_string()),
         })?;
