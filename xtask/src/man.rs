@@ -26,6 +26,10 @@ pub(crate) fn run(mut arguments: lexopt::Parser) -> Chore {
         ("synclined.bash", complete::bash("synclined", Mode::Daemon)),
         ("_synclined", complete::zsh("synclined", Mode::Daemon)),
         ("synclined.fish", complete::fish("synclined", Mode::Daemon)),
+        ("syncwatch.1", syncwatch::man_page(version, &date)),
+        ("syncwatch.bash", syncwatch::bash()),
+        ("_syncwatch", syncwatch::zsh()),
+        ("syncwatch.fish", syncwatch::fish()),
     ];
     let failure = |path: &Path, error| Failure::new(format!("{}: {error}", path.display()));
     std::fs::create_dir_all(&folder).map_err(|error| failure(&folder, error))?;

@@ -7,7 +7,8 @@ use syncline_engine::session::{Connection, ServerPlan, ServerVoice};
 use syncline_engine::source::{OperatorFiles, sanitize_line};
 use syncline_engine::{Error, Event, ExitCode, Job, Module, Monitor, Observer, Place};
 use syncline_filter::Name as FilterName;
-use syncline_options::options::{Batch, Partial, SuperUser};
+use syncline_fs::RelPathBuf;
+use syncline_options::options::{Batch, FilesFrom, FilterArgument, Partial, SuperUser};
 use syncline_options::values::format::Format;
 use syncline_options::{DaemonOptions, Options};
 use syncline_wire::{Message, TextKind};
@@ -219,6 +220,18 @@ impl OptionPaths<'_> {
                 return Err(rejected());
             }
         }
+        // Files to be read by name: the engine brings them inside when it opens them.
+        let lists = options.select.files_from.iter().filter_map(|list| match list {
+            FilesFrom::Local(path) => Some(path),
+            _ => None,
+        });
+        let rules = options.select.filters.iter().filter_map(|argument| match argument {
+            FilterArgument::IncludeFrom(path) | FilterArgument::ExcludeFrom(path) => Some(path),
+            _ => None,
+        });
+        if lists.chain(rules).any(|path| self.hides_name(path, false)) {
+            return Err(rejected());
+        }
         if let Partial::Dir(path) = &mut options.data.partial {
             let absolute = path.starts_with(b"/");
             *path = self.bring_inside(path, true);
@@ -252,9 +265,14 @@ impl OptionPaths<'_> {
 
     fn hides(&self, path: &[u8]) -> bool {
         let below = path.strip_prefix(&self.entry.path[..]).unwrap_or(path);
-        let clean = sanitize_line(below);
-        let clean = clean.strip_suffix(b"/").unwrap_or(&clean);
-        clean != b"." && self.entry.filter.excludes_any_component(&FilterName::directory(clean))
+        self.hides_name(below, true)
+    }
+
+    fn hides_name(&self, path: &[u8], is_directory: bool) -> bool {
+        // What is no path is refused when it is opened.
+        let Ok(clean) = RelPathBuf::sanitize(path) else { return false };
+        let name = FilterName { is_directory, ..FilterName::file(clean.as_bytes()) };
+        !clean.as_path().is_root() && self.entry.filter.excludes_any_component(&name)
     }
 }
 

@@ -6,7 +6,7 @@ use syncline_options::options::{Append, DeleteWhen, Dirs, MissingArguments};
 use syncline_options::values::choice;
 use syncline_options::{OptionId, Options, UsageError};
 use syncline_wire::list::ListOptions;
-use syncline_wire::{Algorithm as _, Checksum, CompatFlags, Compression, Protocol, Side};
+use syncline_wire::{Algorithm as _, Checksum, CompatFlags, Compression, Item, Protocol, Side};
 
 use crate::{Error, ExitCode, Interrupt, Module, OperatorPaths, Result, Role};
 
@@ -21,6 +21,9 @@ pub struct Job {
     pub module: Option<Module>,
     /// Opens what options name.
     pub paths: OperatorPaths,
+    /// A file that is not what was listed any more, or changes while it is read, is withheld from the sink instead of
+    /// sent as it never was (docs/spec live.md 5.5).
+    pub exact: bool,
     /// Stops the run from outside.
     pub interrupt: Interrupt,
     /// The run's temporary files, so that a process about to exit can remove them.
@@ -46,6 +49,7 @@ impl Job {
             options,
             place,
             module: None,
+            exact: false,
             interrupt: Interrupt::default(),
             temporaries: TempFiles::new(),
         }
@@ -198,6 +202,36 @@ pub(crate) fn check_list_length(limit: u64, length: usize, role: Role) -> Result
     Err(Error::fatal_by(role, ExitCode::MEMORY, text))
 }
 
+/// Behind which items values of attributes are exchanged (docs/spec filelist.md 14.3).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct XattrExchange {
+    on: bool,
+    /// Not behind hard links.
+    optimised: bool,
+}
+
+impl XattrExchange {
+    pub(crate) fn new(job: &Job, terms: &Terms) -> Self {
+        let protocol = terms.protocol;
+        let avoided = terms.compat.contains(CompatFlags::AVOID_XATTR_OPTIMISATION);
+        let on = job.options.attributes.xattrs > 0 && protocol.has_varints() && !job.is_dry();
+        Self { on, optimised: protocol.has_nanoseconds() && !avoided }
+    }
+
+    pub(crate) fn follows(self, item: &Item) -> bool {
+        self.on && item.exchanges_xattrs(self.optimised)
+    }
+}
+
+/// Whether a source may have to send what links lead to.
+pub(crate) fn follows_links(options: &Options) -> bool {
+    let attributes = &options.attributes;
+    attributes.copy_links
+        || attributes.copy_unsafe_links
+        || attributes.copy_dirlinks
+        || attributes.insecure_links
+}
+
 /// Whether directory entries are transferred in this run; a listing implies them.
 pub(crate) fn takes_dirs(options: &Options, listing: bool) -> bool {
     options.select.takes_dirs() || (listing && options.select.dirs != Dirs::Refused)
@@ -224,18 +258,7 @@ fn digest(checksum: Checksum) -> Digest {
 /// The first option that is understood but not performed yet: it must not be passed over in silence.
 pub fn unperformed(options: &Options) -> Option<UsageError> {
     use OptionId as Id;
-    let missing = [
-        Id::Acls,
-        Id::Xattrs,
-        Id::Crtimes,
-        Id::FakeSuper,
-        Id::CopyDevices,
-        Id::WriteDevices,
-        Id::Iconv,
-        Id::WriteBatch,
-        Id::OnlyWriteBatch,
-        Id::ReadBatch,
-        Id::Parallel,
-    ];
+    let missing =
+        [Id::Crtimes, Id::Iconv, Id::WriteBatch, Id::OnlyWriteBatch, Id::ReadBatch, Id::Parallel];
     options.not_performed(|id| !missing.contains(&id))
 }

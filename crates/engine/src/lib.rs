@@ -52,6 +52,7 @@
 mod error;
 mod event;
 mod exit;
+mod extras;
 mod identity;
 mod interrupt;
 mod job;
@@ -71,6 +72,7 @@ pub use event::{
     reason,
 };
 pub use exit::ExitCode;
+pub use extras::Extras;
 pub use interrupt::{Cause, Interrupt};
 pub use job::{Job, Place, Terms, sink_allows_incremental, unperformed};
 pub use module::Module;

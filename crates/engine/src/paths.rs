@@ -65,6 +65,11 @@ impl OperatorPaths {
         Root::create(path, self.trust(Op::ChangeDirectory, path)?)
     }
 
+    /// Whose links lead to files of a module, which is the boundary by itself.
+    pub(crate) fn trust_in_module(&self) -> Trust<'static> {
+        if self.insecure { Trust::Everyone } else { Trust::Owners }
+    }
+
     /// Opens a directory below which names of a list (`--files-from`) are. Whoever names them there may name anything,
     /// unless confined.
     pub(crate) fn open_listed(&self, path: &Path) -> Result<Root> {

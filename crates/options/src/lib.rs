@@ -34,7 +34,7 @@ mod help;
 pub mod invoke;
 mod job;
 pub mod location;
-mod man;
+pub mod man;
 pub mod options;
 mod pack;
 mod parse;

@@ -1,4 +1,4 @@
-//! Manual pages in roff, from the table.
+//! Manual pages in roff, from the table. The parts are public, for programs with tables of their own.
 
 use std::fmt::Write as _;
 
@@ -45,7 +45,8 @@ pub fn daemon_man_page(version: &str, date: &str) -> String {
     page
 }
 
-fn head(name: &str, section: u8, version: &str, date: &str, summary: &str) -> String {
+/// The head of a page, up to its one-line summary.
+pub fn head(name: &str, section: u8, version: &str, date: &str, summary: &str) -> String {
     format!(
         ".TH {name} {section} \"{date}\" \"Syncline {version}\" \"Syncline\"\n.SH NAME\n{summary}\n"
     )
@@ -100,7 +101,7 @@ fn capitalized(text: &str) -> String {
 }
 
 /// Text that roff prints as it is.
-fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let text = text.replace('\\', "\\e").replace('-', "\\-");
     if text.starts_with(['.', '\'']) { format!("\\&{text}") } else { text }
 }

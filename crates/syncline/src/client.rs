@@ -109,6 +109,7 @@ impl Run {
         let plan = LocalPlan {
             job: self.job.clone(),
             sources,
+            names: None,
             destination,
             listing: self.arguments.listing,
             start: std::env::current_dir().unwrap_or_default(),
@@ -180,6 +181,7 @@ impl Run {
         let plan = ClientPlan {
             job: self.job.clone(),
             sources,
+            names: None,
             requested: (paths.to_vec(), remote.transport.is_daemon()),
             destination,
             pull,
@@ -251,8 +253,8 @@ impl Run {
         let (result, role) = match (admitted, plan) {
             // Not waited for: the program in between ends when our process lets go of the connection.
             (Err(error), _) => return (Err(error), role),
-            (Ok(Admission::Admitted(protocol)), Some(mut plan)) => {
-                plan.settled = Some(protocol);
+            (Ok(Admission::Admitted(admitted)), Some(mut plan)) => {
+                plan.settled = Some(admitted.protocol);
                 plan.run(reached.connection, &self.monitor)
             }
             (Ok(_), _) => return (Ok(ExitCode::OK), role),
@@ -374,6 +376,7 @@ fn operator_files(paths: OperatorPaths) -> OperatorFiles {
             home: std::env::home_dir(),
             environment: std::env::var("CVSIGNORE").unwrap_or_default().into_bytes(),
         },
+        ..OperatorFiles::default()
     }
 }
 

@@ -91,8 +91,9 @@ pub(crate) fn enter(
     let module = first.split(|&byte| byte == b'/').next().unwrap_or_default();
     let user = user(remote);
     let early = early_input(options, role)?;
+    let early_input = early.as_deref();
     let request =
-        DaemonRequest { options, module, user: &user, paths, pull, early_input: early.as_deref() };
+        DaemonRequest { options, module, user: &user, paths, pull, early_input, memory: None };
     let own = own_version(options)?;
     let mut text = |line: &[u8]| {
         if options.output.motd {

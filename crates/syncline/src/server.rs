@@ -85,6 +85,7 @@ fn serve(job: Job, connection: Connection) -> ExitCode {
             home: std::env::home_dir(),
             environment: variable("CVSIGNORE").unwrap_or_default().into_bytes(),
         },
+        ..OperatorFiles::default()
     };
     let plan = ServerPlan {
         job,

@@ -349,7 +349,7 @@ impl Observer for Report {
                     state.put_line(Class::Info, &[b"deleting ", &name[..]].concat());
                 }
             }
-            Event::Deleted { .. } | Event::Settled(_) => {}
+            Event::Deleted { .. } | Event::Settled(_) | Event::Withheld { .. } => {}
             Event::Trace(text) => {
                 Self::finish_progress(state);
                 state.put_line(Class::Info, text);

@@ -12,9 +12,13 @@ use super::end::{self, Ending};
 use super::far::{Asked, FarOffers, FarRequests};
 use super::setup::Plan;
 use super::{Connection, Peer, rules};
+use crate::sink::context::io_error;
 use crate::sink::{self, SinkPlan};
 use crate::source::{self, Names, OperatorFiles, ScanPlan, Tree};
 use crate::{Error, Event, ExitCode, Job, Monitor, Problem, Result, Role, Severity};
+
+/// Memory for the names of one `--files-from` list that a client sends, or names in a daemon's module.
+const NAMES_MAX: u64 = 1 << 30;
 
 /// What a server is started with beside its job.
 #[derive(Debug)]
@@ -67,6 +71,7 @@ impl ServerPlan {
         observe: impl FnOnce(ServerVoice) -> Monitor,
         work: impl FnOnce(&mut Self, Peer, &Monitor) -> Result<()>,
     ) -> (Result<ExitCode>, Role) {
+        self.files.module.clone_from(&self.job.module);
         let sends = self.sends();
         let role = if sends { Role::Sender } else { Role::Destination };
         let voice = ServerVoice::new(&connection);
@@ -271,10 +276,16 @@ fn read_names(peer: &mut Peer) -> Result<Vec<Vec<u8>>> {
         peer.read(syncline_wire::Demultiplexer::stop)?;
     }
     let mut names = Vec::new();
+    let mut length = 0;
     loop {
         let name = peer.read(|input| input.read_delimited(0, 4095, "file name"))?;
         if name.is_empty() {
             break;
+        }
+        length += (name.len() + size_of_val(&name)) as u64;
+        if length > NAMES_MAX {
+            let text = "too many names in the list of files to send";
+            return Err(Error::fatal_by(Role::Sender, ExitCode::PROTOCOL, text));
         }
         names.push(name);
     }
@@ -293,23 +304,29 @@ pub(crate) fn local_lines(
     use std::ffi::OsStr;
     use std::io::Read;
     use std::os::unix::ffi::OsStrExt;
-    let mut text = Vec::new();
-    let read = if path == b"-" {
-        std::io::stdin().read_to_end(&mut text).map_err(|error| crate::reason(&error))
-    } else {
-        let path = start.join(OsStr::from_bytes(path));
-        job.paths
-            .open_file(&path)
-            .map_err(|error| error.reason())
-            .and_then(|mut file| file.read_to_end(&mut text).map_err(|error| crate::reason(&error)))
+    let read = || {
+        if let Some(module) = &job.module {
+            return module.read_file(path, job.trust(), NAMES_MAX);
+        }
+        let mut text = Vec::new();
+        if path == b"-" {
+            std::io::stdin().read_to_end(&mut text)?;
+        } else {
+            let path = start.join(OsStr::from_bytes(path));
+            let file = job.paths.open_file(&path);
+            file.map_err(|error| io_error(&error))?.read_to_end(&mut text)?;
+        }
+        Ok(text)
     };
-    if let Err(reason) = read {
+    let text = read().map_err(|error| {
+        let reason = crate::reason(&error);
         // Stock leaves the number out here.
         let reason = reason.rsplit_once(" (").map_or(reason.as_str(), |(words, _)| words);
         let path = String::from_utf8_lossy(path);
         let text = format!("rsync: failed to open files-from file {path}: {reason}");
-        return Err(Error::fatal_by(Role::Client, ExitCode::USAGE, text));
-    }
+        let code = if job.module.is_some() { ExitCode::UNSUPPORTED } else { ExitCode::USAGE };
+        Error::fatal_by(Role::Client, code, text)
+    })?;
     let (send, lines) = unbounded();
     let from0 = job.options.select.from0;
     let ends_line = |byte: &u8| if from0 { *byte == 0 } else { matches!(byte, b'\n' | b'\r') };

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use syncline_filter::{Filter, Name};
 use syncline_options::values::flags::Debug;
-use syncline_wire::list::{DirectoryRole, FileEntry, FileKind, FileList, FileLists, ListOptions};
+use syncline_wire::list::{DirectoryRole, FileEntry, FileKind, FileList, ListOptions};
 
 use super::owners::Owners;
-use crate::link::Received;
-use crate::{Error, Job, Monitor, Result, Role, Terms};
+use crate::link::{Offers, Received};
+use crate::{Error, Extras, Job, Monitor, Result, Role, Terms};
 
 /// A list ready to be worked through.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub(crate) struct Collector<'a> {
     options: ListOptions,
     owners: Owners,
     monitor: Monitor,
+    /// What entries refer to, in this machine's terms.
+    extras: Extras,
     /// Tells which directories `--prune-empty-dirs` has to leave.
     protecting: Option<Filter>,
     umask: u32,
@@ -44,6 +46,7 @@ impl<'a> Collector<'a> {
         owners: Owners,
         filter: &Filter,
         monitor: &Monitor,
+        extras: Extras,
     ) -> Self {
         let prunes = job.options.select.prune_empty_dirs;
         Self {
@@ -52,6 +55,7 @@ impl<'a> Collector<'a> {
             options: terms.list_options(&job.options),
             owners,
             monitor: monitor.clone(),
+            extras,
             protecting: prunes.then(|| filter.clone()),
             umask: syncline_fs::mode::umask(),
             seen: false,
@@ -59,7 +63,11 @@ impl<'a> Collector<'a> {
     }
 
     /// Prepares a list and gives it its numbers.
-    pub(crate) fn add(&mut self, received: Received, lists: &mut FileLists) -> Result<Arc<Batch>> {
+    pub(crate) fn add(
+        &mut self,
+        received: Received,
+        offers: &mut dyn Offers,
+    ) -> Result<Arc<Batch>> {
         let Received { mut list, directory, names } = received;
         let protocol = self.terms.protocol;
         if !self.job.is_local() {
@@ -74,6 +82,9 @@ impl<'a> Collector<'a> {
             list.check_parents(protocol).map_err(wire)?;
         }
         self.adapt(&mut list, &names);
+        let owners = &mut self.owners;
+        self.extras.adapt(offers.extras(), |acl| owners.adapt(acl, &names));
+        let lists = offers.lists();
         self.prune(&mut list);
         let number = directory.as_ref().map(|(number, _)| *number);
         let gap = self.gap(&list, directory.map(|(_, entry)| entry))?;

@@ -121,7 +121,8 @@ impl Entering<'_> {
             None => (&b"."[..], bare),
         };
         let path = self.absolute(parent);
-        let dry_mkpath = self.job.is_dry() && self.job.options.select.mkpath && !path.exists();
+        let dry_mkpath =
+            self.job.is_dry() && self.job.options.select.mkpath && !self.job.exists(&path);
         let mut destination =
             if dry_mkpath { self.absent(&path) } else { self.open(&path, 3, false)? };
         destination.single = Some(name.to_vec());
@@ -146,10 +147,10 @@ impl Entering<'_> {
         let whole = arrived.count > 1 || slash;
         let target = if whole { Some(path) } else { path.parent() };
         let Some(target) = target.filter(|_| whole || bare.contains(&b'/')) else { return Ok(()) };
-        if path.symlink_metadata().is_ok() {
+        if self.job.exists(path) {
             return Ok(());
         }
-        let missing = target.ancestors().take_while(|path| !path.exists()).count();
+        let missing = target.ancestors().take_while(|path| !self.job.exists(path)).count();
         if missing == 0 {
             return Ok(());
         }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How long a sample stands for.
 const STEP: Duration = Duration::from_secs(30);
@@ -25,7 +25,7 @@ pub(super) struct Lag {
 }
 
 /// The worst of half a minute.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct LagSample {
     /// Seconds since the oldest change that had not arrived.

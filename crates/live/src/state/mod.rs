@@ -94,7 +94,8 @@ impl Registry {
             .map(|(name, mirror)| (name.clone(), mirror.clone()))
             .collect();
         Snapshot {
-            version: env!("CARGO_PKG_VERSION"),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            time: format!("{:.0}", jiff::Timestamp::now()),
             uptime_seconds: now.as_secs_f64(),
             mirrors: mirrors.into_iter().map(|(name, mirror)| mirror.snapshot(name, now)).collect(),
         }
