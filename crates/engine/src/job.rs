@@ -1,12 +1,12 @@
 //! What one run is to do, and the terms on which the two ends do it.
 
 use syncline_delta::{Algorithm as Digest, StrongSum};
-use syncline_fs::TempFiles;
+use syncline_fs::{Accounts, TempFiles};
 use syncline_options::options::{Append, DeleteWhen, Dirs, MissingArguments};
 use syncline_options::values::choice;
 use syncline_options::{OptionId, Options, UsageError};
 use syncline_wire::list::ListOptions;
-use syncline_wire::{Algorithm as _, Checksum, CompatFlags, Compression, Protocol, Side};
+use syncline_wire::{Algorithm as _, Checksum, CompatFlags, Compression, Item, Protocol, Side};
 
 use crate::{Interrupt, Module};
 
@@ -19,8 +19,13 @@ pub struct Job {
     pub place: Place,
     /// The module a daemon serves; none elsewhere.
     pub module: Option<Module>,
+    /// A file that is not what was listed any more, or changes while it is read, is withheld from the sink instead of
+    /// sent as it never was (docs/spec live.md 5.5).
+    pub exact: bool,
     /// Stops the run from outside.
     pub interrupt: Interrupt,
+    /// Names and ids of users and groups at this end.
+    pub accounts: Accounts,
     /// The run's temporary files, so that a process about to exit can remove them.
     pub temporaries: TempFiles,
 }
@@ -43,7 +48,9 @@ impl Job {
             options,
             place,
             module: None,
+            exact: false,
             interrupt: Interrupt::default(),
+            accounts: Accounts::new(),
             temporaries: TempFiles::new(),
         }
     }
@@ -175,6 +182,36 @@ pub fn sink_allows_incremental(options: &Options) -> bool {
         && !options.select.prune_empty_dirs
 }
 
+/// Behind which items values of attributes are exchanged (docs/spec filelist.md 14.3).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct XattrExchange {
+    on: bool,
+    /// Not behind hard links.
+    optimised: bool,
+}
+
+impl XattrExchange {
+    pub(crate) fn new(job: &Job, terms: &Terms) -> Self {
+        let protocol = terms.protocol;
+        let avoided = terms.compat.contains(CompatFlags::AVOID_XATTR_OPTIMISATION);
+        let on = job.options.attributes.xattrs > 0 && protocol.has_varints() && !job.is_dry();
+        Self { on, optimised: protocol.has_nanoseconds() && !avoided }
+    }
+
+    pub(crate) fn follows(self, item: &Item) -> bool {
+        self.on && item.exchanges_xattrs(self.optimised)
+    }
+}
+
+/// Whether a source may have to send what links lead to.
+pub(crate) fn follows_links(options: &Options) -> bool {
+    let attributes = &options.attributes;
+    attributes.copy_links
+        || attributes.copy_unsafe_links
+        || attributes.copy_dirlinks
+        || attributes.insecure_links
+}
+
 /// Whether directory entries are transferred in this run; a listing implies them.
 pub(crate) fn takes_dirs(options: &Options, listing: bool) -> bool {
     options.select.takes_dirs() || (listing && options.select.dirs != Dirs::Refused)
@@ -202,13 +239,8 @@ fn digest(checksum: Checksum) -> Digest {
 pub fn unperformed(options: &Options) -> Option<UsageError> {
     use OptionId as Id;
     let missing = [
-        Id::Acls,
-        Id::Xattrs,
         Id::Crtimes,
-        Id::FakeSuper,
         Id::CopyAs,
-        Id::CopyDevices,
-        Id::WriteDevices,
         Id::Iconv,
         Id::WriteBatch,
         Id::OnlyWriteBatch,

@@ -52,6 +52,7 @@
 mod error;
 mod event;
 mod exit;
+mod extras;
 mod interrupt;
 mod job;
 pub mod link;
@@ -69,6 +70,7 @@ pub use event::{
     reason,
 };
 pub use exit::ExitCode;
+pub use extras::Extras;
 pub use interrupt::Interrupt;
 pub use job::{Job, Place, Terms, sink_allows_incremental, unperformed};
 pub use module::Module;

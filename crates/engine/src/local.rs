@@ -29,7 +29,8 @@ use crate::source::{
     Base, Names, OperatorFiles, Origins, ScanPlan, Scanned, Tree, remove_source, scan,
 };
 use crate::{
-    Error, Event, ExitCode, Job, Monitor, Moved, Problem, Result, Role, Severity, Stopwatch, Terms,
+    Error, Event, ExitCode, Extras, Job, Monitor, Moved, Problem, Result, Role, Severity,
+    Stopwatch, Terms,
 };
 
 /// Entries that may wait in lists before the scan has to.
@@ -48,6 +49,8 @@ pub struct LocalPlan {
     pub job: Job,
     /// What is copied.
     pub sources: Vec<Vec<u8>>,
+    /// What is copied in place of the sources.
+    pub names: Option<Names>,
     /// Where it goes; none lists.
     pub destination: Option<Vec<u8>>,
     /// There is no destination.
@@ -77,7 +80,7 @@ impl LocalPlan {
     }
 
     fn copy(self, begun: &dyn Fn(&Terms), monitor: &Monitor) -> Result<()> {
-        let Self { job, sources, destination, listing, start, rules, mut files } = self;
+        let Self { job, sources, names, destination, listing, start, rules, mut files } = self;
         let protocol = own_version(&job.options, WireSide::Client)?;
         check_options(&job.options, protocol)?;
         let mut terms = Terms::local(&job.options, protocol);
@@ -90,6 +93,7 @@ impl LocalPlan {
         let mut filter = Filter::new(&complete.rules, Side::Sender);
         filter.set_role("sender");
         let names = match &job.options.select.files_from {
+            _ if names.is_some() => names.unwrap_or(Names::Arguments(Vec::new())),
             None => Names::Arguments(sources),
             Some(file) => {
                 let path: &[u8] = match file {
@@ -164,6 +168,7 @@ fn run(
             said,
             lists: FileLists::new(&terms.list_options(&job.options)),
             known: known.clone(),
+            extras: tree.extras.clone(),
             queued: VecDeque::new(),
             incremental: terms.incremental(),
             rounds: terms.protocol.generator_rounds().into(),
@@ -223,6 +228,7 @@ struct LocalOffers {
     said: Receiver<()>,
     lists: FileLists,
     known: Known,
+    extras: Extras,
     queued: VecDeque<Offer>,
     incremental: bool,
     rounds: usize,
@@ -318,6 +324,10 @@ impl Offers for LocalOffers {
 
     fn lists(&mut self) -> &mut FileLists {
         &mut self.lists
+    }
+
+    fn extras(&self) -> &Extras {
+        &self.extras
     }
 
     fn content(&mut self) -> Result<Content<'_>> {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use syncline_filter::{Filter, Name};
 use syncline_fs::{Errno, Error, Kind, Links, Op, RelPath, RelPathBuf, Result, Root, Trust};
+use syncline_options::options::SuperUser;
 
 use crate::Job;
 
@@ -108,6 +109,11 @@ impl Job {
         self.module.as_ref().filter(|module| module.confined)
     }
 
+    /// Owners, modes and nodes are kept in attributes, if that is asked for.
+    fn faking(&self, root: Root) -> Root {
+        root.with_fake_super(self.options.attributes.super_user == SuperUser::Fake)
+    }
+
     /// An error where the module hides what a path names: nobody's option reaches it.
     fn check_visible(&self, path: &Path, is_directory: bool, op: Op) -> Result<()> {
         let bytes = path.as_os_str().as_bytes();
@@ -127,26 +133,32 @@ impl Job {
     /// Opens a directory that the operator named, or a client, then beneath its module.
     pub(crate) fn open_root(&self, path: &Path) -> Result<Root> {
         self.check_visible(path, true, Op::ChangeDirectory)?;
-        let Some(module) = self.confining() else { return Root::open(path, self.trust()) };
-        top()?.descend(module.below(path).as_path(), Links::Beneath)
+        let Some(module) = self.confining() else {
+            return Ok(self.faking(Root::open(path, self.trust())?));
+        };
+        self.faking(top()?).descend(module.below(path).as_path(), Links::Beneath)
     }
 
     /// A directory of a source, whose links may lead anywhere in the module.
     pub(crate) fn open_source(&self, path: &Path) -> Result<Root> {
-        let Some(module) = self.confining() else { return Root::open(path, Trust::Everyone) };
+        let Some(module) = self.confining() else {
+            return Ok(self.faking(Root::open(path, Trust::Everyone)?));
+        };
         let below = module.below(path);
         if module.hides(below.as_bytes(), true) {
             return Err(Error::new(Op::ChangeDirectory, below.as_bytes(), Errno::NOENT));
         }
-        top()?.descend_within(below.as_path())
+        self.faking(top()?).descend_within(below.as_path())
     }
 
     /// As [`Job::open_root`], creating what is missing.
     pub(crate) fn create_root(&self, path: &Path) -> Result<Root> {
         self.check_visible(path, true, Op::MakeDirectory)?;
-        let Some(module) = self.confining() else { return Root::create(path, self.trust()) };
+        let Some(module) = self.confining() else {
+            return Ok(self.faking(Root::create(path, self.trust())?));
+        };
         let below = module.below(path);
-        let mut root = top()?;
+        let mut root = self.faking(top()?);
         for name in below.as_path().components() {
             root.place(name.as_path())?.ensure_directory(0o777)?;
             root = root.descend(name.as_path(), Links::Refuse)?;

@@ -97,6 +97,7 @@ impl Trees {
         let notes = Arc::new(Notes::default());
         let monitor = Monitor::new(notes.clone());
         let plan = LocalPlan {
+            names: None,
             job: Job::new(*options, Place::Local),
             sources,
             destination,
@@ -319,6 +320,6 @@ fn sources_go_once_their_copies_are_safe_and_never_those_that_were_skipped() {
 fn what_is_not_performed_is_refused_before_anything_is_touched() {
     let trees = Trees::new();
     trees.write("src/f", "x");
-    assert_eq!(trees.copy(&["-aX"]).code, ExitCode::UNSUPPORTED);
+    assert_eq!(trees.copy(&["-a", "--copy-as=root"]).code, ExitCode::UNSUPPORTED);
     assert!(names(&trees.at("dst")).is_empty());
 }

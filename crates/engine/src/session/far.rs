@@ -4,7 +4,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use syncline_filter::{ClientRules, Name, ReceiverChecks, RequestList};
-use syncline_wire::list::{DirectoryRole, FileEntry, FileKind, FileList, FileLists, ListDecoder};
+use syncline_wire::list::{
+    DirectoryRole, FileEntry, FileKind, FileList, FileLists, ListDecoder, XattrSet,
+    put_xattr_request, read_xattr_values,
+};
 use syncline_wire::{
     Index, IndexDecoder, IndexEncoder, Item, Message, Protocol, SumHead, Token, TokenDecoder,
     WireRead, WireWrite,
@@ -12,8 +15,9 @@ use syncline_wire::{
 
 use super::Peer;
 use super::queue::Output;
+use crate::job::XattrExchange;
 use crate::link::{Content, Offer, Offers, Received, Request, Requests, Sums, Tokens};
-use crate::{Error, Event, ExitCode, Job, Monitor, Result, Role, Stopwatch};
+use crate::{Error, Event, ExitCode, Extras, Job, Monitor, Result, Role, Stopwatch};
 
 /// What a source at the other end says.
 #[derive(Debug)]
@@ -24,6 +28,8 @@ pub(crate) struct FarOffers {
     digest_length: usize,
     /// Without content: neither side moves any.
     dry: bool,
+    exchange: XattrExchange,
+    extras: Extras,
     server: bool,
     decoder: ListDecoder,
     lists: FileLists,
@@ -52,6 +58,8 @@ impl FarOffers {
             protocol: terms.protocol,
             digest_length: terms.transfer_sum().digest_length(),
             dry: job.is_dry(),
+            exchange: XattrExchange::new(job, &terms),
+            extras: Extras::default(),
             server: job.is_server(),
             decoder: ListDecoder::new(options.clone()),
             lists: FileLists::new(&options),
@@ -92,6 +100,7 @@ impl FarOffers {
             }
         }
         self.count(&list);
+        self.extras.take_over(&self.decoder.attributes);
         self.monitor.tally().list_size.add(self.peer.input.received() - before);
         self.monitor.tally().add_io_errors(list.io_errors());
         let names = Arc::new(self.decoder.names.clone());
@@ -190,7 +199,8 @@ impl FarOffers {
                     if self.is_keep_alive(index, &item) {
                         continue;
                     }
-                    return Ok(Offer::Item { index, item });
+                    let xattrs = self.read_xattrs(index, &item)?;
+                    return Ok(Offer::Item { index, item, xattrs });
                 }
                 Index::Done => return self.done(),
                 Index::DeleteStats => {
@@ -212,6 +222,23 @@ impl FarOffers {
                     return self.read_list(entry.map(|entry| (number, entry)));
                 }
             }
+        }
+    }
+
+    /// Values of the entry's attributes, where the item brings some.
+    fn read_xattrs(&mut self, index: u32, item: &Item) -> Result<Option<Arc<XattrSet>>> {
+        if !self.exchange.follows(item) {
+            return Ok(None);
+        }
+        let wire = |error| Error::wire(Role::Receiver, error);
+        let position = self.lists.entry(index).map_err(wire)?.xattrs();
+        let Some(position) = position else { return Ok(None) };
+        let table = &mut self.decoder.attributes.xattrs;
+        let Some(set) = table.get_mut(position) else { return Ok(None) };
+        let input = &mut self.peer.input;
+        match read_xattr_values(input, set) {
+            Ok(()) => Ok(table.shared(position)),
+            Err(error) => Err(self.peer.failed(error)),
         }
     }
 
@@ -284,6 +311,10 @@ impl Offers for FarOffers {
         &mut self.lists
     }
 
+    fn extras(&self) -> &Extras {
+        &self.extras
+    }
+
     fn content(&mut self) -> Result<Content<'_>> {
         if self.dry {
             self.head = SumHead::default();
@@ -332,6 +363,7 @@ pub(crate) struct FarRequests {
     output: Output,
     protocol: Protocol,
     dry: bool,
+    exchange: XattrExchange,
     out_index: IndexEncoder,
 }
 
@@ -342,6 +374,7 @@ impl FarRequests {
             output: peer.output.clone(),
             protocol,
             dry: job.is_dry(),
+            exchange: XattrExchange::new(job, &peer.terms),
             out_index: IndexEncoder::new(protocol),
         }
     }
@@ -376,6 +409,9 @@ impl Requests for FarRequests {
             let mut out = self.output.buffer();
             self.out_index.encode(&mut out, Index::File(request.index));
             request.item.encode(&mut out, self.protocol);
+            if self.exchange.follows(request.item) {
+                put_xattr_request(&mut out, request.values.iter().copied());
+            }
             if transfers && !self.dry {
                 Self::put_sums(&mut out, request.basis);
             }

@@ -187,6 +187,7 @@ fn preserved(context: &Context<'_>) -> Preserve {
         owner: attributes.owner,
         group: attributes.group,
         times: attributes.times,
-        ..Preserve::default()
+        xattrs: attributes.xattrs > 0,
+        acls: attributes.acls,
     }
 }

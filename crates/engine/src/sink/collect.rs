@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use syncline_filter::{Filter, Name};
-use syncline_wire::list::{DirectoryRole, FileEntry, FileKind, FileList, FileLists, ListOptions};
+use syncline_wire::list::{DirectoryRole, FileEntry, FileKind, FileList, ListOptions};
 
 use super::owners::Owners;
-use crate::link::Received;
-use crate::{Error, Job, Result, Role, Terms};
+use crate::link::{Offers, Received};
+use crate::{Error, Extras, Job, Result, Role, Terms};
 
 /// A list ready to be worked through.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub(crate) struct Collector<'a> {
     terms: &'a Terms,
     options: ListOptions,
     owners: Owners,
+    /// What entries refer to, in this machine's terms.
+    extras: Extras,
     /// Tells which directories `--prune-empty-dirs` has to leave.
     protecting: Option<Filter>,
     umask: u32,
@@ -36,13 +38,20 @@ pub(crate) struct Collector<'a> {
 }
 
 impl<'a> Collector<'a> {
-    pub(crate) fn new(job: &'a Job, terms: &'a Terms, owners: Owners, filter: &Filter) -> Self {
+    pub(crate) fn new(
+        job: &'a Job,
+        terms: &'a Terms,
+        owners: Owners,
+        filter: &Filter,
+        extras: Extras,
+    ) -> Self {
         let prunes = job.options.select.prune_empty_dirs;
         Self {
             job,
             terms,
             options: terms.list_options(&job.options),
             owners,
+            extras,
             protecting: prunes.then(|| filter.clone()),
             umask: syncline_fs::mode::umask(),
             seen: false,
@@ -50,7 +59,11 @@ impl<'a> Collector<'a> {
     }
 
     /// Prepares a list and gives it its numbers.
-    pub(crate) fn add(&mut self, received: Received, lists: &mut FileLists) -> Result<Arc<Batch>> {
+    pub(crate) fn add(
+        &mut self,
+        received: Received,
+        offers: &mut dyn Offers,
+    ) -> Result<Arc<Batch>> {
         let Received { mut list, directory, names } = received;
         let protocol = self.terms.protocol;
         if !self.job.is_local() {
@@ -65,6 +78,9 @@ impl<'a> Collector<'a> {
             list.check_parents(protocol).map_err(wire)?;
         }
         self.adapt(&mut list, &names);
+        let owners = &mut self.owners;
+        self.extras.adapt(offers.extras(), |acl| owners.adapt(acl, &names));
+        let lists = offers.lists();
         self.prune(&mut list);
         let number = directory.as_ref().map(|(number, _)| *number);
         let gap = self.gap(&list, directory.map(|(_, entry)| entry))?;

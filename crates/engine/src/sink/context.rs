@@ -11,6 +11,7 @@ use syncline_wire::list::EntryRef;
 use super::attributes::Keep;
 use super::backup::Backups;
 use super::destination::Destination;
+use super::extras::Dressing;
 use crate::source::Base;
 use crate::{
     Error, Event, ExitCode, ItemEvent, Job, Monitor, Moved, Problem, Result, Role, Severity, Terms,
@@ -24,6 +25,7 @@ pub(crate) struct Context<'a> {
     pub(crate) monitor: &'a Monitor,
     pub(crate) destination: Destination,
     pub(crate) keep: Keep,
+    pub(crate) dressing: Dressing,
     pub(crate) temporaries: TempFiles,
     pub(crate) copier: Copier,
     pub(crate) backups: Option<Backups>,
@@ -51,6 +53,7 @@ impl<'a> Context<'a> {
         terms: &'a Terms,
         monitor: &'a Monitor,
         destination: Destination,
+        dressing: Dressing,
     ) -> Self {
         let options = &job.options;
         let holes = if options.data.sparse { Holes::Make } else { Holes::Keep };
@@ -60,6 +63,7 @@ impl<'a> Context<'a> {
             terms,
             monitor,
             keep: Keep::new(options),
+            dressing,
             temporaries: job.temporaries.clone(),
             copier: Copier::new(holes),
             backups: Backups::new(job, &destination),

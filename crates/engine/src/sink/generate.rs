@@ -54,6 +54,10 @@ pub(crate) struct Generator<'a> {
     pub(super) resembling: Option<Resembling>,
     /// Items are told even where nothing differs.
     pub(super) tells_all: bool,
+    /// Values of attributes asked for: set and number.
+    asked: HashSet<(u32, u32)>,
+    /// Objects of a local run that lack extended attributes.
+    undressed: Vec<(Arc<Batch>, u32)>,
 }
 
 /// A list in work.
@@ -114,6 +118,18 @@ impl<'w> Work<'w> {
     pub(super) fn name(&self) -> &'w [u8] {
         self.path.as_bytes()
     }
+
+    /// What differs from the object that is there. `written`: it is made anew.
+    pub(super) fn differences(
+        &self,
+        context: &Context<'_>,
+        stat: &Stat,
+        mode: Option<u32>,
+        written: bool,
+    ) -> ItemFlags {
+        let place = self.place().ok().filter(|_| !self.linked);
+        context.differences(self.entry, place.as_ref(), stat, mode, written)
+    }
 }
 
 impl<'a> Generator<'a> {
@@ -142,6 +158,8 @@ impl<'a> Generator<'a> {
             fresh: context.destination.created.then(Vec::new),
             finishes: Vec::new(),
             resembling: None,
+            asked: HashSet::new(),
+            undressed: Vec::new(),
             tells_all: output.verbose >= 2
                 || output.itemize >= 2
                 || output.info.level(Info::Name) >= 2,
@@ -151,11 +169,13 @@ impl<'a> Generator<'a> {
     pub(crate) fn run(mut self) -> Result<()> {
         let mut first = true;
         while let Some(batch) = self.next_batch()? {
+            self.dress()?;
             if std::mem::take(&mut first) && self.context.delete_when == DeleteWhen::Before {
                 self.sweep_all(&batch)?;
             }
             self.work_through(&batch)?;
         }
+        self.dress()?;
         self.end_lists()?;
         self.end_phases()
     }
@@ -387,6 +407,7 @@ impl<'a> Generator<'a> {
             self.say_done(&mut said)?;
         }
         self.hear_phases(rounds - 1)?;
+        self.dress()?;
         self.finish_directories()?;
         self.say_done(&mut said)?;
         self.outlet.flush()
@@ -767,15 +788,53 @@ impl<'a> Generator<'a> {
     }
 
     fn send(&mut self, work: &Work<'_>, item: &Item, sums: Sums<'_>) -> Result<()> {
+        let values = self.values_to_ask_for(work, item);
+        if self.context.job.is_local() && self.needs_xattrs(item) {
+            self.undressed.push((work.batch.clone(), work.index));
+        }
         self.outlet.item(&Order {
             batch: work.batch,
             entry: work.entry,
             index: work.index,
             item,
             sums,
+            values: &values,
             existing: work.stat.as_ref(),
             redo: work.redo,
         })
+    }
+
+    /// Whether extended attributes are to be set on an object that is there already.
+    fn needs_xattrs(&self, item: &Item) -> bool {
+        item.flags.contains(ItemFlags::REPORT_XATTR)
+            && !item.is_transfer()
+            && !self.context.is_dry()
+    }
+
+    /// Sets extended attributes on objects that were up to date; far sources answer first, and the receiving thread
+    /// does it.
+    fn dress(&mut self) -> Result<()> {
+        let mut path = Vec::new();
+        for (batch, index) in std::mem::take(&mut self.undressed) {
+            let gap = batch.directory.as_ref().filter(|gap| gap.first() == index);
+            let list = gap.unwrap_or(&batch.list);
+            let position = index.checked_sub(list.first()).map(|position| position as usize);
+            let Some(entry) = position.and_then(|position| list.get(position)) else { continue };
+            self.context.put_target(entry, &mut path);
+            self.context.finish_xattrs(entry, &path)?;
+        }
+        Ok(())
+    }
+
+    /// What is asked for once is not asked for again: it belongs to all entries with the same set.
+    fn values_to_ask_for(&mut self, work: &Work<'_>, item: &Item) -> Vec<u32> {
+        let (true, Some(set)) = (item.flags.contains(ItemFlags::REPORT_XATTR), work.entry.xattrs())
+        else {
+            return Vec::new();
+        };
+        let mut values = self.context.values_to_ask_for(work.entry, work.name());
+        values.retain(|number| self.asked.insert((set, *number)));
+        values
     }
 
     /// When the directory's time has to be restored, and to what.

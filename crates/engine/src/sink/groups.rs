@@ -171,7 +171,7 @@ impl Generator<'_> {
         let flags = match &existing {
             Some(stat) => {
                 let mode = context.keep.mode(work.entry, Some(stat.mode), || 0);
-                context.keep.differences(work.entry, stat, mode, false)
+                work.differences(context, stat, mode, false)
             }
             None => ItemFlags::IS_NEW,
         };
@@ -186,7 +186,7 @@ impl Generator<'_> {
         if let (Some(stat), Ok(other)) = (&existing, leader_place.stat())
             && stat.is_same_inode(&other)
         {
-            self.report_item(&work, &item(ItemFlags::default(), b""))?;
+            self.report_item(&work, &item(flags, b""))?;
             return self.was_linked(&work);
         }
         if let Some(stat) = &existing {

@@ -43,7 +43,7 @@ impl Generator<'_> {
     fn existing_directory(&mut self, work: &Work<'_>, stat: Stat) -> Result<()> {
         let context = self.context;
         let mode = context.keep.mode(work.entry, Some(stat.mode), || 0);
-        let flags = context.keep.differences(work.entry, &stat, mode, false);
+        let flags = work.differences(context, &stat, mode, false);
         if context.is_dry() {
             self.sweep_during(work)?;
             return self.report(work, flags);
@@ -69,7 +69,8 @@ impl Generator<'_> {
     fn new_directory(&mut self, work: &Work<'_>) -> Result<()> {
         let context = self.context;
         let matched = self.match_directory(work)?;
-        let flags = ItemFlags::LOCAL_CHANGE | matched.unwrap_or(ItemFlags::IS_NEW);
+        let flags =
+            ItemFlags::LOCAL_CHANGE | matched.unwrap_or_else(|| context.new_flags(work.entry));
         if context.is_dry() {
             self.note_absent(work.path.as_bytes());
             return self.report(work, flags);
@@ -94,8 +95,8 @@ impl Generator<'_> {
         let lent = self.lends(final_mode).then_some(final_mode | OWNER);
         self.report(work, flags)?;
         let wanted = lent.or(Some(final_mode));
-        let wanted = context.keep.attributes(work.entry, &stat, wanted, Times::Exact);
-        context.set_attributes(Role::Generator, &wanted, Object::from(&place), &stat)?;
+        let (object, how) = ((Object::from(&place), &stat), (wanted, Times::Exact));
+        context.set_entry(Role::Generator, work.entry, object, how, work.name())?;
         self.finish_later(Finish {
             path: work.path.as_bytes().to_vec(),
             mode: lent.map(|_| final_mode),
@@ -116,7 +117,8 @@ impl Generator<'_> {
         match context.root()?.open_directory_following(work.path) {
             Ok(directory) => {
                 let here = directory.place(syncline_fs::RelPath::ROOT);
-                context.set_attributes(Role::Generator, &wanted, Object::from(&here), stat)
+                let (object, how) = ((Object::from(&here), stat), (mode, Times::Exact));
+                context.fix_entry(Role::Generator, work.entry, object, how)
             }
             Err(error) => context.failed(Role::Generator, &error).map(|()| false),
         }

@@ -2,7 +2,9 @@
 
 mod content;
 mod ends;
+mod exact;
 mod lists;
+mod xattrs;
 
 use std::collections::{HashSet, VecDeque};
 
@@ -22,6 +24,7 @@ use crate::{
     Error, Event, ExitCode, ItemEvent, Job, Monitor, Moved, Problem, Progress, Result, Role,
     Severity, Stopwatch, Terms,
 };
+use exact::{Version, spoil};
 
 /// Entries beyond the list in work that are sent before anything is waited for (filelist.md 8.5).
 const AHEAD: usize = 1000;
@@ -56,6 +59,7 @@ pub(crate) fn serve(
         monitor,
         lists: FileLists::new(&options),
         origins: VecDeque::new(),
+        directories: Vec::new(),
         sent_lists: VecDeque::new(),
         current: 0,
         ahead: 0,
@@ -83,6 +87,8 @@ struct Serve<'a> {
     lists: FileLists,
     /// Origins of the live lists.
     origins: VecDeque<Origins>,
+    /// The base of each directory, by its number.
+    directories: Vec<u32>,
     /// Numbers of entries of the lists behind the current one.
     sent_lists: VecDeque<usize>,
     /// The list the last item belonged to, counted from the first.
@@ -160,6 +166,7 @@ impl Serve<'_> {
             self.peer.output.queue().message(Message::KeepAlive { answer: false });
             return Ok(());
         }
+        let values = self.read_xattr_request(index, &item)?;
         let found = self.lists.locate(index).map_err(|error| self.own(error))?;
         if let syncline_wire::list::Place::Entry { list, .. } = found {
             self.advance_to(list);
@@ -172,6 +179,7 @@ impl Serve<'_> {
         if !item.is_transfer() {
             self.tell_item(index, &item, None);
             self.echo(index, &item);
+            self.put_xattr_values(index, values)?;
             self.tell_item(index, &item, Some(Moved::default()));
             return self.commit();
         }
@@ -191,10 +199,10 @@ impl Serve<'_> {
             self.tell_item(index, &item, Some(Moved::default()));
             return self.commit();
         }
-        self.transfer(index, &item)
+        self.transfer(index, &item, values)
     }
 
-    fn transfer(&mut self, index: u32, item: &Item) -> Result<()> {
+    fn transfer(&mut self, index: u32, item: &Item, values: Option<Vec<u32>>) -> Result<()> {
         let redo = self.sent.as_mut().is_some_and(|sent| !sent.insert(index));
         let before = self.peer.input.received();
         let header = self.read_header()?;
@@ -203,9 +211,11 @@ impl Serve<'_> {
             if appends || header.count() == 0 { None } else { Some(self.read_signature(header)?) };
         let sums = self.peer.input.received() - before;
         let Some((file, shown)) = self.open(index, appends)? else { return Ok(()) };
+        let Some(version) = self.version(index, &file)? else { return Ok(()) };
         self.tell_item(index, item, None);
         let start = self.written();
         self.echo(index, item);
+        self.put_xattr_values(index, values)?;
         {
             let mut out = self.peer.output.buffer();
             header.to_wire().into_iter().for_each(|field| out.put_i32(field));
@@ -221,8 +231,12 @@ impl Serve<'_> {
             self.send_whole(index, &mut sending, &mut hasher)?;
         }
         let mut digest = hasher.finish().as_ref().to_vec();
-        if sending.failed {
-            self.spoil(&mut digest, &shown);
+        if self.job.exact && (sending.failed || Version::of(&file) != Some(version)) {
+            spoil(&mut digest);
+            self.withhold(index, None)?;
+        } else if sending.failed {
+            spoil(&mut digest);
+            self.tell_unread(&shown);
         }
         {
             let mut out = self.peer.output.buffer();
@@ -259,7 +273,10 @@ impl Serve<'_> {
             }
             Err(error) => error,
         };
-        if error.is_missing() {
+        if self.job.exact {
+            let reason = error.reason();
+            self.withhold(index, (!error.is_missing()).then_some(&reason))?;
+        } else if error.is_missing() {
             let text = [b"file has vanished: ", &self.job.quote(&shown)[..]].concat();
             self.monitor.problem(Problem::new(Severity::Warning, text));
             self.fail(IoErrors::VANISHED);
@@ -311,7 +328,9 @@ impl Serve<'_> {
                 let first = self.lists.list(list).map_or(0, syncline_wire::list::FileList::first);
                 origins.map_or(0, |origins| origins.of(entry.wire_index() - first))
             }
-            syncline_wire::list::Place::Directory(_) => 0,
+            syncline_wire::list::Place::Directory(number) => {
+                self.directories.get(number as usize).copied().unwrap_or(0)
+            }
         };
         self.tree.base(number).ok_or(Error::Stopped)
     }
