@@ -29,7 +29,6 @@ mod load;
 mod log;
 mod login;
 mod name_converter;
-mod notify;
 mod option_paths;
 mod paths;
 mod peer;
