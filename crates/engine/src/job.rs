@@ -1,7 +1,7 @@
 //! What one run is to do, and the terms on which the two ends do it.
 
 use syncline_delta::{Algorithm as Digest, StrongSum};
-use syncline_fs::TempFiles;
+use syncline_fs::{Accounts, TempFiles};
 use syncline_options::options::{Append, DeleteWhen, Dirs, MissingArguments};
 use syncline_options::values::choice;
 use syncline_options::{OptionId, Options, UsageError};
@@ -26,6 +26,8 @@ pub struct Job {
     pub exact: bool,
     /// Stops the run from outside.
     pub interrupt: Interrupt,
+    /// Names and ids of users and groups at this end.
+    pub accounts: Accounts,
     /// The run's temporary files, so that a process about to exit can remove them.
     pub temporaries: TempFiles,
 }
@@ -51,6 +53,7 @@ impl Job {
             module: None,
             exact: false,
             interrupt: Interrupt::default(),
+            accounts: Accounts::new(),
             temporaries: TempFiles::new(),
         }
     }

@@ -1,6 +1,7 @@
 //! `--server`: the far end of a client's run, on standard input and output.
 
 use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
@@ -36,11 +37,13 @@ pub(crate) fn run(options: Options, words: &[Vec<u8>]) -> ExitCode {
     if let Some(error) = syncline_engine::unperformed(&options) {
         return crate::usage(&error, true);
     }
-    let job = Job { options, ..job };
-    serve(job, connection)
+    // The first argument is the dot that ends the options.
+    let arguments = options.arguments.iter().skip(1).cloned().collect();
+    let start = std::env::current_dir().unwrap_or_default();
+    serve(Job { options, ..job }, connection, arguments, start)
 }
 
-fn connect(options: &Options, job: &Job) -> Result<Connection, Error> {
+pub(crate) fn connect(options: &Options, job: &Job) -> Result<Connection, Error> {
     let failed = |error: std::io::Error| {
         Error::system(ExitCode::IPC, Role::Server, "standard streams", error)
     };
@@ -72,11 +75,15 @@ fn seclude(
     }
 }
 
-fn serve(job: Job, connection: Connection) -> ExitCode {
+/// Runs what was asked for; relative names begin at `start`.
+pub(crate) fn serve(
+    job: Job,
+    connection: Connection,
+    arguments: Vec<Vec<u8>>,
+    start: PathBuf,
+) -> ExitCode {
     let options = job.options.clone();
     let interrupt = job.interrupt.clone();
-    // The first argument is the dot that ends the options.
-    let arguments = options.arguments.iter().skip(1).cloned().collect();
     let mode = options.output.stderr;
     let variable = |name: &str| std::env::var(name).ok();
     let files = OperatorFiles {
@@ -90,7 +97,7 @@ fn serve(job: Job, connection: Connection) -> ExitCode {
     let plan = ServerPlan {
         job,
         arguments,
-        start: std::env::current_dir().unwrap_or_default(),
+        start,
         files,
         settled: None,
         lists: (variable("RSYNC_CHECKSUM_LIST"), variable("RSYNC_COMPRESS_LIST")),

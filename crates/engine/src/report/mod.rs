@@ -11,9 +11,11 @@ mod numbers;
 mod progress;
 mod summary;
 mod transfers;
+mod zone;
 
 pub use numbers::{Numbers, Units};
 pub use transfers::{Served, Transfers};
+pub use zone::local_zone;
 
 use std::sync::{Mutex, PoisonError};
 

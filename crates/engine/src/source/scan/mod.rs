@@ -15,7 +15,6 @@ use std::sync::Arc;
 use crossbeam_channel::Sender;
 use syncline_delta::StrongSum;
 use syncline_filter::{Filter, RuleFiles};
-use syncline_fs::Accounts;
 use syncline_options::options::{MissingArguments, Options};
 use syncline_wire::list::FileEntry;
 
@@ -76,10 +75,15 @@ pub fn scan(
     sink: &Sender<Scanned>,
     monitor: &Monitor,
 ) -> Result<()> {
-    let accounts = Accounts::new();
     let options = plan.terms.list_options(&plan.job.options);
-    let emitter =
-        Emitter::new(sink, monitor.tally(), options, &accounts, &tree.extras, plan.encodes);
+    let emitter = Emitter::new(
+        sink,
+        monitor.tally(),
+        options,
+        &plan.job.accounts,
+        &tree.extras,
+        plan.encodes,
+    );
     let names = XattrNames::new(&plan.job.options, Some(&plan.filter));
     let reading = Reading::new(&plan.job.options, names, plan.encodes);
     let settings = Settings::new(&plan);

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
-use syncline_fs::{Errno, Kind, Links, Root};
+use syncline_fs::{Errno, Kind, Links, Root, is_unsafe_target};
 use syncline_options::options::MissingArguments;
 use syncline_options::values::flags::Debug;
 use syncline_wire::IoErrors;
@@ -80,6 +80,12 @@ impl Scan<'_> {
         let found = base.root.place(path).and_then(|place| {
             let stat = if path.is_root() { base.root.top().stat(path)? } else { place.stat()? };
             let is_link = stat.kind() == Kind::Symlink;
+            if is_link
+                && self.settings.copy_unsafe_links
+                && is_unsafe_target(&place.read_link()?, path)
+            {
+                return base.root.stat_following(path);
+            }
             if is_link && (follow || self.settings.copy_dirlinks) {
                 match base.root.stat_following(path) {
                     Ok(target) if target.is_dir() || self.settings.copy_links => return Ok(target),
@@ -319,6 +325,7 @@ impl Scan<'_> {
     /// A link that must not be followed: stock looks at what it leads to and fails when the content is wanted.
     pub(super) fn leads_out(&self, error: &syncline_fs::Error) -> bool {
         let confined = self.job.module.as_ref().is_some_and(|module| module.confined);
-        confined && self.settings.copy_links && error.errno() == Some(Errno::LOOP)
+        let copies = self.settings.copy_links || self.settings.copy_unsafe_links;
+        confined && copies && error.errno() == Some(Errno::LOOP)
     }
 }
