@@ -30,7 +30,7 @@ mod load;
 mod log;
 mod login;
 mod name_converter;
-mod notify;
+mod option_paths;
 mod paths;
 mod peer;
 mod pid_file;
@@ -41,8 +41,11 @@ mod session;
 mod signals;
 mod slots;
 mod transfer;
+mod tree;
 mod unperformed;
 mod variables;
+
+pub use tree::Tree;
 
 use std::io::Write;
 

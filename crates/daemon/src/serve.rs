@@ -22,6 +22,7 @@ use syncline_conf::rsyncd::Config;
 use syncline_engine::ExitCode;
 use syncline_fs::Trust;
 use syncline_options::DaemonOptions;
+use syncline_sys::notify;
 use syncline_sys::process::{Half, split};
 use syncline_wire::Protocol;
 use syncline_wire::daemon::Greeting;
@@ -32,7 +33,7 @@ use crate::peer::Peer;
 use crate::pid_file::PidFile;
 use crate::unperformed::unperformed;
 use crate::variables::SessionVariables;
-use crate::{confine, listen, notify, session};
+use crate::{confine, listen, session};
 
 /// What the log calls us.
 const VERSION: &str = env!("CARGO_PKG_VERSION");

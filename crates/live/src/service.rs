@@ -449,7 +449,12 @@ pub fn once(config: &Config, log: &Log) -> Result<u8, ServiceError> {
     Ok(worst)
 }
 
-fn route_of(mirror: &Mirror, target: &Target, top: &Path, single: Option<&RelPathBuf>) -> Route {
+pub(crate) fn route_of(
+    mirror: &Mirror,
+    target: &Target,
+    top: &Path,
+    single: Option<&RelPathBuf>,
+) -> Route {
     Route {
         source: top.to_owned(),
         single: single.cloned(),
@@ -462,7 +467,7 @@ fn route_of(mirror: &Mirror, target: &Target, top: &Path, single: Option<&RelPat
     }
 }
 
-fn check_mirror(mirror: &Mirror) -> Result<(), ServiceError> {
+pub(crate) fn check_mirror(mirror: &Mirror) -> Result<(), ServiceError> {
     hiding_of(mirror, &mirror.source).map(drop)
 }
 
