@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
-    RulesetAttr, RulesetCreatedAttr,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd,
+    Ruleset, RulesetAttr, RulesetCreatedAttr,
 };
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
@@ -57,16 +57,33 @@ pub(crate) fn warm_up() {
 impl Confinement {
     /// Confines this thread, and those it will start, to a directory; for good.
     pub(crate) fn enforce(self, module: BorrowedFd<'_>) -> Result<(), String> {
+        self.enforce_without(module, BitFlags::empty())
+    }
+
+    /// The same for a tree in which no devices may be made.
+    pub(crate) fn enforce_without_devices(self, tree: BorrowedFd<'_>) -> Result<(), String> {
+        self.enforce_without(tree, AccessFs::MakeChar | AccessFs::MakeBlock)
+    }
+
+    fn enforce_without(
+        self,
+        module: BorrowedFd<'_>,
+        denied: BitFlags<AccessFs>,
+    ) -> Result<(), String> {
         rustix::thread::set_no_new_privs(true).map_err(|errno| errno.to_string())?;
         if !self.links {
-            self.restrict_paths(module)?;
+            self.restrict_paths(module, denied)?;
         }
         restrict_calls()
     }
 
-    fn restrict_paths(self, module: BorrowedFd<'_>) -> Result<(), String> {
+    fn restrict_paths(
+        self,
+        module: BorrowedFd<'_>,
+        denied: BitFlags<AccessFs>,
+    ) -> Result<(), String> {
         let reading = AccessFs::ReadFile | AccessFs::ReadDir;
-        let all = AccessFs::from_all(NEWEST) & !AccessFs::Execute;
+        let all = AccessFs::from_all(NEWEST) & !AccessFs::Execute & !denied;
         let rights = if self.writes { all } else { reading };
         let restrict = || -> Result<(), landlock::RulesetError> {
             let mut rules = Ruleset::default()

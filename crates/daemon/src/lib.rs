@@ -29,6 +29,7 @@ mod load;
 mod log;
 mod login;
 mod name_converter;
+mod option_paths;
 mod paths;
 mod peer;
 mod pid_file;
@@ -39,8 +40,11 @@ mod session;
 mod signals;
 mod slots;
 mod transfer;
+mod tree;
 mod unperformed;
 mod variables;
+
+pub use tree::Tree;
 
 use std::io::Write;
 

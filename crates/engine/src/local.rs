@@ -15,6 +15,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, never, select, unbounded};
 use syncline_filter::{Filter, Rules, Side};
 use syncline_fs::{OpenSource, SourceFile, Stat};
 use syncline_options::options::{Append, FilesFrom};
+use syncline_options::values::flags::Debug;
 use syncline_wire::list::{EntryRef, FileList, FileLists, IdNames};
 use syncline_wire::{CompatFlags, IoErrors, Item, Side as WireSide};
 
@@ -83,6 +84,7 @@ impl LocalPlan {
         let Self { job, sources, names, destination, listing, start, rules, mut files } = self;
         let protocol = own_version(&job.options, WireSide::Client)?;
         check_options(&job.options, protocol)?;
+        job.take_identity(Role::Sender)?;
         let mut terms = Terms::local(&job.options, protocol);
         if listing {
             // One list, in order.
@@ -524,6 +526,8 @@ impl Outlet for Near<'_> {
         tally.transferred.add(1);
         tally.transferred_size.add(order.entry.size());
         self.tell(order, None);
+        let text = || [b"[sender] sending ", &order.entry.path()[..]].concat();
+        context.monitor.trace(Debug::Send, 1, text);
         self.pace.begun += source.length();
         self.busy.begin();
         let task = Task {
@@ -597,6 +601,7 @@ fn work(
 fn copy(context: &Context<'_>, task: &Task, path: &mut Vec<u8>) -> Result<Outcome> {
     let Some(entry) = task.batch.list.get(task.position) else { return Ok(Outcome::Failed) };
     context.put_target(entry, path);
+    context.monitor.trace(Debug::Recv, 1, || [b"[receiver] receiving ", &path[..]].concat());
     let incoming = Incoming {
         entry,
         item: &task.item,

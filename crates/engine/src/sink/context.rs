@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use syncline_fs::{Copier, Errno, Holes, Op, RelPath, RelPathBuf, Root, Stat, TempFiles};
 use syncline_options::Options;
 use syncline_options::options::{AltDestKind, Append, DeleteWhen, Partial};
+use syncline_options::values::flags::Debug;
 use syncline_wire::list::EntryRef;
 
 use super::attributes::Keep;
@@ -211,6 +212,10 @@ impl<'a> Context<'a> {
         object: syncline_fs::Object<'_>,
         stat: &Stat,
     ) -> Result<bool> {
+        if wanted.mtime.is_some() {
+            let text = || [b"set times of ", object.path().as_bytes()].concat();
+            self.monitor.trace(Debug::Time, 1, text);
+        }
         let mut complaints = Vec::new();
         let result = wanted.apply(object, stat, &mut |error| complaints.push(error));
         for error in &complaints {
