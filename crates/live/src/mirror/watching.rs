@@ -196,7 +196,11 @@ impl Thread {
                     self.check();
                 }
                 Wish::Compare => self.compare(),
-                Wish::Look => self.check(),
+                Wish::Look => {
+                    // The one who asks has stopped, and goes on when the doubt is over.
+                    self.blocked = true;
+                    self.check();
+                }
             }
         }
         if self.blocked {
