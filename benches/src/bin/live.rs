@@ -79,9 +79,15 @@ fn measure() -> Result<(), String> {
     let text = |error: lexopt::Error| error.to_string();
     while let Some(argument) = arguments.next().map_err(text)? {
         match argument {
-            Long("tools") => tools = arguments.value().and_then(|value| value.string()).map_err(text)?,
-            Long("jobs") => jobs = arguments.value().and_then(|value| value.string()).map_err(text)?,
-            Long("small") => small = arguments.value().and_then(|value| value.parse()).map_err(text)?,
+            Long("tools") => {
+                tools = arguments.value().and_then(|value| value.string()).map_err(text)?
+            }
+            Long("jobs") => {
+                jobs = arguments.value().and_then(|value| value.string()).map_err(text)?
+            }
+            Long("small") => {
+                small = arguments.value().and_then(|value| value.parse()).map_err(text)?
+            }
             Long("help") => {
                 print!("{HELP}");
                 return Ok(());
@@ -98,12 +104,20 @@ fn measure() -> Result<(), String> {
         }
     }
     if wanted("burst-new-10000") {
-        println!("| one plain stock push of burst-new-10000 | rsync | | | | {:.2} | | | |", plain_push().map_err(|error| error.to_string())?);
+        println!(
+            "| one plain stock push of burst-new-10000 | rsync | | | | {:.2} | | | |",
+            plain_push().map_err(|error| error.to_string())?
+        );
     }
     Ok(())
 }
 
-fn run(name: &str, job: fn(&mut Bench) -> io::Result<Figures>, tool: &str, small: usize) -> io::Result<()> {
+fn run(
+    name: &str,
+    job: fn(&mut Bench) -> io::Result<Figures>,
+    tool: &str,
+    small: usize,
+) -> io::Result<()> {
     let mut bench = Bench::start(tool, small)?;
     bench.prepare(name)?;
     if bench.equal(Duration::from_secs(60)).is_none() {
@@ -366,7 +380,9 @@ fn latency_edit(bench: &mut Bench) -> io::Result<Figures> {
             }
             3 => {
                 fs::set_permissions(&source, fs::Permissions::from_mode(0o600))?;
-                let is_so = || target.metadata().is_ok_and(|data| data.permissions().mode() & 0o777 == 0o600);
+                let is_so = || {
+                    target.metadata().is_ok_and(|data| data.permissions().mode() & 0o777 == 0o600)
+                };
                 bench.until(is_so)
             }
             _ => {

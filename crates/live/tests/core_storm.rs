@@ -54,10 +54,9 @@ fn act(random: &mut Random, top: &Path) {
         5 => fs::rename(parent, other.parent().unwrap().join("moved")),
         6 => fs::remove_file(&path),
         7 => fs::remove_dir_all(parent.join(format!("d{}", random.below(3)))),
-        8 => fs::set_permissions(
-            &path,
-            fs::Permissions::from_mode(0o600 | random.below(64) as u32),
-        ),
+        8 => {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600 | random.below(64) as u32))
+        }
         9 => symlink("somewhere", &path),
         _ => fs::create_dir_all(&path).and_then(|()| fs::write(path.join("in"), "x")),
     };

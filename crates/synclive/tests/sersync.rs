@@ -100,7 +100,7 @@ fn by_command(argv: &[&str]) -> Session {
                 });
             }
         } else if !word.starts_with("./") {
-            to = (*word).to_owned();
+            (*word).clone_into(&mut to);
         }
     }
     if shell {

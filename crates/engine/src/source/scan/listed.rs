@@ -170,8 +170,14 @@ impl Scan<'_> {
         Ok(())
     }
 
-    fn list_moved(&mut self, listed: &mut Listed, from: RelPath<'_>, to: RelPath<'_>) -> Result<()> {
-        let taken = |path: RelPath<'_>| path.is_root() || listed.names.contains_key(path.as_bytes());
+    fn list_moved(
+        &mut self,
+        listed: &mut Listed,
+        from: RelPath<'_>,
+        to: RelPath<'_>,
+    ) -> Result<()> {
+        let taken =
+            |path: RelPath<'_>| path.is_root() || listed.names.contains_key(path.as_bytes());
         if taken(to) || !self.list_ancestors(listed, to)? {
             return Ok(());
         }

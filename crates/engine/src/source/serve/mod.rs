@@ -289,7 +289,9 @@ impl Serve<'_> {
             // Anything else says that something else has the name now.
             let unreadable = matches!(
                 error.errno(),
-                Some(syncline_fs::Errno::ACCESS | syncline_fs::Errno::PERM | syncline_fs::Errno::IO)
+                Some(
+                    syncline_fs::Errno::ACCESS | syncline_fs::Errno::PERM | syncline_fs::Errno::IO
+                )
             );
             self.withhold(index, unreadable.then_some(&reason))?;
         } else if error.is_missing() {
