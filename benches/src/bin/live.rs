@@ -3,7 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for a person")]
 
 use std::fs;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -80,13 +80,13 @@ fn measure() -> Result<(), String> {
     while let Some(argument) = arguments.next().map_err(text)? {
         match argument {
             Long("tools") => {
-                tools = arguments.value().and_then(|value| value.string()).map_err(text)?
+                tools = arguments.value().and_then(ValueExt::string).map_err(text)?;
             }
             Long("jobs") => {
-                jobs = arguments.value().and_then(|value| value.string()).map_err(text)?
+                jobs = arguments.value().and_then(ValueExt::string).map_err(text)?;
             }
             Long("small") => {
-                small = arguments.value().and_then(|value| value.parse()).map_err(text)?
+                small = arguments.value().and_then(|value| value.parse()).map_err(text)?;
             }
             Long("help") => {
                 print!("{HELP}");
@@ -151,27 +151,9 @@ fn run(
 impl Bench {
     fn start(tool: &str, small: usize) -> io::Result<Self> {
         let top = tempfile::tempdir()?;
-        let path = |name: &str| top.path().join(name);
-        for name in ["src/w", "dst"] {
-            fs::create_dir_all(path(name))?;
-        }
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let owner = if rustix::process::geteuid().is_root() { "uid = 0\ngid = 0\n" } else { "" };
-        let conf = format!(
-            "use chroot = no\nmunge symlinks = no\n{owner}read only = no\nlog file = {}\n[m]\npath = {}\n",
-            path("daemon.log").display(),
-            path("dst").display()
-        );
-        fs::write(path("daemon.conf"), conf)?;
-        let mut daemon = Command::new("rsync");
-        daemon.args(["--daemon", "--no-detach", "--address=127.0.0.1"]);
-        daemon.arg(format!("--config={}", path("daemon.conf").display()));
-        let daemon = daemon.arg(format!("--port={port}")).stdin(Stdio::null()).spawn()?;
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            sleep(Duration::from_millis(5));
-        }
+        let (daemon, port) = serve(top.path())?;
         let mut command = command_of(tool, top.path(), port)?;
-        let log = fs::File::create(path("tool.log"))?;
+        let log = fs::File::create(top.path().join("tool.log"))?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
         let tool = command.spawn()?;
         Ok(Self { top, daemon, tool, small })
@@ -219,14 +201,7 @@ impl Bench {
     }
 
     fn fill(&self, name: &str, files: usize, length: usize) -> io::Result<()> {
-        for directory in 0..20 {
-            let path = self.source(&format!("{name}/d{}/e{directory}", directory % 5));
-            fs::create_dir_all(&path)?;
-            for file in 0..files / 20 {
-                fs::write(path.join(format!("x{file}")), noise(length, file as u64))?;
-            }
-        }
-        Ok(())
+        fill(&self.source(name), files, length)
     }
 
     fn fill_old(&self) -> io::Result<()> {
@@ -278,7 +253,7 @@ impl Bench {
     }
 
     /// Milliseconds until something is so.
-    fn until(&self, mut is_so: impl FnMut() -> bool) -> f64 {
+    fn until(mut is_so: impl FnMut() -> bool) -> f64 {
         let begun = Instant::now();
         while !is_so() && begun.elapsed() < LIMIT {
             sleep(Duration::from_micros(300));
@@ -350,7 +325,7 @@ fn latency(bench: &mut Bench) -> io::Result<Figures> {
         let (body, name) = (noise(200, number as u64), format!("w/f{number}"));
         fs::write(bench.source(&name), &body)?;
         let path = bench.target(&name);
-        figures.spread.push(bench.until(|| fs::read(&path).is_ok_and(|found| found == body)));
+        figures.spread.push(Bench::until(|| fs::read(&path).is_ok_and(|found| found == body)));
         sleep(Duration::from_millis(300 + (number as u64 * 7919) % 300));
     }
     figures.seconds = bench.equal(LIMIT);
@@ -366,29 +341,29 @@ fn latency_edit(bench: &mut Bench) -> io::Result<Figures> {
             0 => {
                 let body = noise(200, 77);
                 fs::write(&source, &body)?;
-                bench.until(|| fs::read(&target).is_ok_and(|found| found == body))
+                Bench::until(|| fs::read(&target).is_ok_and(|found| found == body))
             }
             1 => {
                 let body = noise(200, 78);
                 fs::write(bench.source("w/beside"), &body)?;
                 fs::rename(bench.source("w/beside"), &source)?;
-                bench.until(|| fs::read(&target).is_ok_and(|found| found == body))
+                Bench::until(|| fs::read(&target).is_ok_and(|found| found == body))
             }
             2 => {
                 fs::remove_file(&source)?;
-                bench.until(|| !target.exists())
+                Bench::until(|| !target.exists())
             }
             3 => {
                 fs::set_permissions(&source, fs::Permissions::from_mode(0o600))?;
                 let is_so = || {
                     target.metadata().is_ok_and(|data| data.permissions().mode() & 0o777 == 0o600)
                 };
-                bench.until(is_so)
+                Bench::until(is_so)
             }
             _ => {
                 fs::create_dir(bench.source(&format!("w/d{number}")))?;
                 let target = bench.target(&format!("w/d{number}"));
-                bench.until(|| target.is_dir())
+                Bench::until(|| target.is_dir())
             }
         };
         figures.spread.push(taken);
@@ -478,31 +453,52 @@ fn idle(bench: &mut Bench) -> io::Result<Figures> {
 
 /// Seconds that the stock program takes for the largest burst.
 fn plain_push() -> io::Result<f64> {
-    // The source is that of an idle tool that never sees it.
-    let bench = Bench::start("loop", 0)?;
-    let mut waiting = bench.tool.id();
-    std::mem::swap(&mut waiting, &mut 0);
     let top = tempfile::tempdir()?;
-    let fresh = top.path().join("src");
-    fs::create_dir(&fresh)?;
-    for directory in 0..20 {
-        let path = fresh.join(format!("d{}/e{directory}", directory % 5));
-        fs::create_dir_all(&path)?;
-        for file in 0..500 {
-            fs::write(path.join(format!("x{file}")), noise(400, file))?;
-        }
-    }
-    let conf = fs::read_to_string(bench.top.path().join("daemon.conf"))?;
-    let _ = conf;
+    let (mut daemon, port) = serve(top.path())?;
+    fill(&top.path().join("src"), 10_000, 400)?;
     let begun = Instant::now();
     let mut command = Command::new("rsync");
-    command.arg("-a").arg(format!("{}/", fresh.display()));
-    command.arg(format!("{}/", top.path().join("dst").display()));
-    let mut child = command.stdout(Stdio::piped()).spawn()?;
-    let mut text = String::new();
-    child.stdout.take().map(|mut out| out.read_to_string(&mut text)).transpose()?;
-    child.wait()?;
-    Ok(begun.elapsed().as_secs_f64())
+    command.arg("-a").arg(format!("{}/", top.path().join("src").display()));
+    let pushed = command.arg(format!("rsync://127.0.0.1:{port}/m/")).status();
+    let seconds = begun.elapsed().as_secs_f64();
+    daemon.kill()?;
+    daemon.wait()?;
+    pushed.map(|_| seconds)
+}
+
+/// A stock daemon whose module is `dst`, and its port.
+fn serve(top: &Path) -> io::Result<(Child, u16)> {
+    for name in ["src/w", "dst"] {
+        fs::create_dir_all(top.join(name))?;
+    }
+    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let owner = if rustix::process::geteuid().is_root() { "uid = 0\ngid = 0\n" } else { "" };
+    let conf = format!(
+        "use chroot = no\nmunge symlinks = no\n{owner}read only = no\nlog file = {}\n[m]\npath = {}\n",
+        top.join("daemon.log").display(),
+        top.join("dst").display()
+    );
+    fs::write(top.join("daemon.conf"), conf)?;
+    let mut daemon = Command::new("rsync");
+    daemon.args(["--daemon", "--no-detach", "--address=127.0.0.1"]);
+    daemon.arg(format!("--config={}", top.join("daemon.conf").display()));
+    let daemon = daemon.arg(format!("--port={port}")).stdin(Stdio::null()).spawn()?;
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        sleep(Duration::from_millis(5));
+    }
+    Ok((daemon, port))
+}
+
+/// Files in twenty nested directories.
+fn fill(top: &Path, files: usize, length: usize) -> io::Result<()> {
+    for directory in 0..20 {
+        let path = top.join(format!("d{}/e{directory}", directory % 5));
+        fs::create_dir_all(&path)?;
+        for file in 0..files / 20 {
+            fs::write(path.join(format!("x{file}")), noise(length, file as u64))?;
+        }
+    }
+    Ok(())
 }
 
 /// Bytes that no tool can compress or guess.

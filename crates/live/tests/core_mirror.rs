@@ -105,6 +105,25 @@ fn r50_r51_renames_cost_no_content() {
 }
 
 #[test]
+fn r33_r52_a_name_that_came_and_went_is_never_made() {
+    let test = "r33_r52_a_name_that_came_and_went_is_never_made";
+    let Some((bench, _daemon)) = mirrored(test, "", "", |bench| bench.write("f", "0")) else {
+        return;
+    };
+    for number in 1..20 {
+        bench.write("beside", &number.to_string());
+        fs::rename(bench.source("beside"), bench.source("f")).unwrap();
+        bench.write("temporary", "x");
+        fs::remove_file(bench.source("temporary")).unwrap();
+        let arrived = || {
+            fs::read(bench.path("t/f")).is_ok_and(|found| found == number.to_string().as_bytes())
+        };
+        bench::until("it arrives", arrived);
+    }
+    bench.until_equal("t");
+}
+
+#[test]
 fn r54_a_module_that_refuses_hard_links_gets_content() {
     let test = "r54_a_module_that_refuses_hard_links_gets_content";
     let fill = |bench: &Bench| fill_directory(bench, "old", 20);

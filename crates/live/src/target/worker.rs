@@ -189,12 +189,13 @@ impl Worker {
                 if let Some(batch) = inner.outbox.take(now, self.setting.batch_paths) {
                     let wanted: BTreeMap<&RelPathBuf, Todo> =
                         batch.entries.iter().map(|entry| (&entry.path, entry.todo)).collect();
-                    let is_wanted =
+                    let is_new =
                         |path: &RelPathBuf| matches!(wanted.get(path), Some(Todo::Look(_)));
+                    let is_old = |path: &RelPathBuf| wanted.contains_key(path);
                     let moves = if inner.moves.is_empty() {
                         Vec::new()
                     } else {
-                        inner.moves.take(is_wanted)
+                        inner.moves.take(is_new, is_old)
                     };
                     return Order::Send(batch, moves);
                 }
