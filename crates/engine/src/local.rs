@@ -16,6 +16,7 @@ use syncline_delta::SearchIndex;
 use syncline_filter::{Filter, Rules, Side};
 use syncline_fs::{OpenSource, SourceFile, Stat};
 use syncline_options::options::{Append, FilesFrom};
+use syncline_options::values::flags::Debug;
 use syncline_wire::list::{EntryRef, FileList, FileLists, IdNames};
 use syncline_wire::{CompatFlags, IoErrors, Item, Side as WireSide};
 
@@ -50,6 +51,8 @@ pub struct LocalPlan {
     pub job: Job,
     /// What is copied.
     pub sources: Vec<Vec<u8>>,
+    /// What is copied in place of the sources.
+    pub names: Option<Names>,
     /// Where it goes; none lists.
     pub destination: Option<Vec<u8>>,
     /// There is no destination.
@@ -79,9 +82,10 @@ impl LocalPlan {
     }
 
     fn copy(self, begun: &dyn Fn(&Terms), monitor: &Monitor) -> Result<()> {
-        let Self { job, sources, destination, listing, start, rules, mut files } = self;
+        let Self { job, sources, names, destination, listing, start, rules, mut files } = self;
         let protocol = own_version(&job.options, WireSide::Client)?;
         check_options(&job.options, protocol)?;
+        job.take_identity(Role::Sender)?;
         let mut terms = Terms::local(&job.options, protocol);
         if listing {
             // One list, in order.
@@ -92,6 +96,7 @@ impl LocalPlan {
         let mut filter = Filter::new(&complete.rules, Side::Sender);
         filter.set_role("sender");
         let names = match &job.options.select.files_from {
+            _ if names.is_some() => names.unwrap_or(Names::Arguments(Vec::new())),
             None => Names::Arguments(sources),
             Some(file) => {
                 let path: &[u8] = match file {
@@ -524,6 +529,8 @@ impl Outlet for Near<'_> {
         tally.transferred.add(1);
         tally.transferred_size.add(order.entry.size());
         self.tell(order, None);
+        let text = || [b"[sender] sending ", &order.entry.path()[..]].concat();
+        context.monitor.trace(Debug::Send, 1, text);
         self.pace.begun += source.length();
         self.busy.begin();
         let task = Task {
@@ -601,6 +608,7 @@ fn work(
 fn copy(context: &Context<'_>, task: &Task, path: &mut Vec<u8>) -> Result<Outcome> {
     let Some(entry) = task.batch.list.get(task.position) else { return Ok(Outcome::Failed) };
     context.put_target(entry, path);
+    context.monitor.trace(Debug::Recv, 1, || [b"[receiver] receiving ", &path[..]].concat());
     let incoming = Incoming {
         entry,
         item: &task.item,

@@ -98,6 +98,7 @@ impl Trees {
         let notes = Arc::new(Notes::default());
         let monitor = Monitor::new(notes.clone());
         let plan = LocalPlan {
+            names: None,
             job: Job::new(*options, Place::Local),
             sources,
             destination,
@@ -318,10 +319,10 @@ fn sources_go_once_their_copies_are_safe_and_never_those_that_were_skipped() {
 }
 
 #[test]
-fn what_is_not_performed_is_refused_before_anything_is_touched() {
+fn as_a_user_who_does_not_exist_nothing_is_touched() {
     let trees = Trees::new();
     trees.write("src/f", "x");
-    assert_eq!(trees.copy(&["-a", "--copy-as=root"]).code, ExitCode::UNSUPPORTED);
+    assert_eq!(trees.copy(&["-a", "--copy-as=no-such-user"]).code, ExitCode::USAGE);
     assert!(names(&trees.at("dst")).is_empty());
 }
 

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, TryRecvError};
 use syncline_fs::{Dir, Errno, Object, Place, RelPath, Stat, Time};
 use syncline_options::options::{DeleteWhen, RemoveSource};
+use syncline_options::values::flags::Debug;
 use syncline_options::values::flags::Info;
-use syncline_wire::list::{EntryRef, FileKind};
+use syncline_wire::list::{DirectoryRole, EntryRef, FileKind};
 use syncline_wire::{BasisType, Item, ItemFlags};
 
 use super::apply::Outcome;
@@ -460,6 +461,10 @@ impl<'a> Generator<'a> {
             let is_directory =
                 root.place(relative).and_then(|place| place.stat()).is_ok_and(|stat| stat.is_dir());
             if let (true, Ok(directory)) = (is_directory, root.directory(relative)) {
+                if entry.role() == DirectoryRole::Top {
+                    let text = || [b"deleting in ", &path[..]].concat();
+                    self.context.monitor.trace(Debug::Del, 1, text);
+                }
                 self.sweeper.sweep(relative, &directory, batch)?;
             }
         }
@@ -543,6 +548,11 @@ impl<'a> Generator<'a> {
         redo: bool,
     ) -> Result<()> {
         let relative = checked(path)?;
+        let text = || {
+            let index = entry.index();
+            [b"[generator] looking at ", path, format!(" ({index})").as_bytes()].concat()
+        };
+        self.context.monitor.trace(Debug::Genr, 1, text);
         let state = self.enter_directory(relative.parent())?;
         let directory = match &state {
             HereState::Skipped => return self.passed_over(entry, path),

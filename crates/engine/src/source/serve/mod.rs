@@ -2,6 +2,7 @@
 
 mod content;
 mod ends;
+mod exact;
 mod lists;
 mod xattrs;
 
@@ -10,6 +11,7 @@ use std::collections::{HashSet, VecDeque};
 use crossbeam_channel::Receiver;
 use syncline_fs::{OpenSource, SourceFile};
 use syncline_options::options::{Append, RemoveSource};
+use syncline_options::values::flags::Debug;
 use syncline_wire::list::{FileKind, FileLists};
 use syncline_wire::{
     Index, IndexDecoder, IndexEncoder, IoErrors, Item, ItemFlags, Message, TokenEncoder, WireWrite,
@@ -23,6 +25,7 @@ use crate::{
     Error, Event, ExitCode, ItemEvent, Job, Monitor, Moved, Problem, Progress, Result, Role,
     Severity, Stopwatch, Terms,
 };
+use exact::{Version, spoil};
 
 /// Entries beyond the list in work that are sent before anything is waited for (filelist.md 8.5).
 const AHEAD: usize = 1000;
@@ -46,6 +49,7 @@ pub(crate) fn serve(
     let options = terms.list_options(&job.options);
     let (method, level) = terms.compression;
     let tokens = TokenEncoder::new(method, Some(level), protocol)
+        .and_then(|tokens| tokens.with_threads(job.options.data.compress_threads))
         .map_err(|error| Error::wire(Role::Sender, error))?;
     let append = terms.append(&job.options);
     let tracks_sent = append != Append::No || job.options.data.inplace;
@@ -209,6 +213,8 @@ impl Serve<'_> {
             if appends || header.count() == 0 { None } else { Some(self.read_signature(header)?) };
         let sums = self.peer.input.received() - before;
         let Some((file, shown)) = self.open(index, appends)? else { return Ok(()) };
+        let Some(version) = self.version(index, &file)? else { return Ok(()) };
+        self.monitor.trace(Debug::Send, 1, || [b"[sender] sending ", &shown[..]].concat());
         self.tell_item(index, item, None);
         let start = self.written();
         self.echo(index, item);
@@ -223,13 +229,25 @@ impl Serve<'_> {
         if appends {
             self.append(index, &mut sending, &header, &mut hasher)?;
         } else if let Some(signature) = signature {
+            let table = || format!("[sender] table of {} blocks", header.count()).into_bytes();
+            self.monitor.trace(Debug::Hash, 1, table);
+            let blocks = || {
+                let (count, length) = (header.count(), header.block_length());
+                [format!("[sender] {count} blocks of {length} bytes for ").as_bytes(), &shown]
+                    .concat()
+            };
+            self.monitor.trace(Debug::Deltasum, 2, blocks);
             self.send_delta(index, &mut sending, signature, in_place, &mut hasher)?;
         } else {
             self.send_whole(index, &mut sending, &mut hasher)?;
         }
         let mut digest = hasher.finish().as_ref().to_vec();
-        if sending.failed {
-            self.spoil(&mut digest, &shown);
+        if self.job.exact && (sending.failed || Version::of(&file) != Some(version)) {
+            spoil(&mut digest);
+            self.withhold(index, None)?;
+        } else if sending.failed {
+            spoil(&mut digest);
+            self.tell_unread(&shown);
         }
         {
             let mut out = self.peer.output.buffer();
@@ -266,7 +284,10 @@ impl Serve<'_> {
             }
             Err(error) => error,
         };
-        if error.is_missing() {
+        if self.job.exact {
+            let reason = error.reason();
+            self.withhold(index, (!error.is_missing()).then_some(&reason))?;
+        } else if error.is_missing() {
             let text = [b"file has vanished: ", &self.job.quote(&shown)[..]].concat();
             self.monitor.problem(Problem::new(Severity::Warning, text));
             self.fail(IoErrors::VANISHED);
