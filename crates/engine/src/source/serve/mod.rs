@@ -31,10 +31,10 @@ use exact::{Version, spoil};
 const AHEAD: usize = 1000;
 
 /// Entries beyond the list in work that are sent while there is nothing else to do.
-const FAR_AHEAD: usize = 10_000;
+const FAR_AHEAD: usize = 3000;
 
 /// How much of a file is read at once.
-const READ: usize = 256 * 1024;
+const READ: usize = 128 * 1024;
 
 /// Serves until the sink has said goodbye.
 pub(crate) fn serve(
