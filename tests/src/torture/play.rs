@@ -16,6 +16,9 @@ use std::time::{Duration, SystemTime};
 /// How long one run may take before it counts as hung.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// What a job leaves in the stage's directory.
+const PARTS: [&str; 3] = ["origin", "stock", "ours"];
+
 /// The programs of a torture run.
 #[derive(Debug, Clone)]
 pub struct Programs {
@@ -36,44 +39,123 @@ pub struct Verdict {
     pub differences: Vec<String>,
 }
 
-/// Plays the job of `seed` in an empty `folder`.
-pub fn play(
-    programs: &Programs,
-    seed: u64,
-    mode: Mode,
-    profile: Profile,
-    folder: &Path,
-) -> io::Result<Verdict> {
-    let mut random = Random::new(&format!("{seed}:{profile:?}:{}", mode.name));
-    let origin = folder.join("origin");
-    prepare(&mut random, profile, &origin)?;
-    let options = job::options(&mut random, mode, profile);
-    let source = format!("src{}", random.pick(&["/", "/", "/", ""]));
-    let run = |stock_only: bool| {
-        let work = folder.join("work");
-        let result =
-            Run { programs, mode, stock_only, work: &work }.run(&origin, &options, &source);
-        fs::rename(&work, folder.join(if stock_only { "stock" } else { "ours" }))?;
-        result
-    };
-    let (reference, before) = run(true)?;
-    let (tried, after) = run(false)?;
-    let mut differences = Vec::new();
-    if reference.code != tried.code {
-        let stderr = String::from_utf8_lossy(&tried.stderr);
-        let last: Vec<&str> = stderr.lines().rev().take(4).collect();
-        differences.push(format!(
-            "exit: stock {}, ours {}; our stderr ends: {}",
-            ending(&reference),
-            ending(&tried),
-            last.join(" | ")
-        ));
+/// Where jobs are played, one after another: every run finds the same path, and one daemon of each kind serves them all.
+#[derive(Debug)]
+pub struct Stage {
+    programs: Programs,
+    top: PathBuf,
+    stock_daemon: Option<Daemon>,
+    our_daemon: Option<Daemon>,
+}
+
+impl Stage {
+    /// A stage in an empty directory.
+    pub fn new(programs: Programs, top: PathBuf) -> Self {
+        Self { programs, top, stock_daemon: None, our_daemon: None }
     }
-    differences.extend(snapshot::differences(&before, &after).into_iter().take(4));
-    if !reference.timed_out {
-        differences.extend(line_differences(&reference.stdout, &tried.stdout).into_iter().take(4));
+
+    /// Plays the job of `seed`. What it worked on is left in [`Stage::keep`] or [`Stage::clear`]'s hands.
+    pub fn play(&mut self, seed: u64, mode: Mode, profile: Profile) -> io::Result<Verdict> {
+        let mut random = Random::new(&format!("{seed}:{profile:?}:{}", mode.name));
+        let origin = self.top.join("origin");
+        prepare(&mut random, profile, &origin)?;
+        let options = job::options(&mut random, mode, profile);
+        let source = format!("src{}", random.pick(&["/", "/", "/", ""]));
+        let (reference, before) = self.run(mode, true, &options, &source)?;
+        let (tried, after) = self.run(mode, false, &options, &source)?;
+        let mut differences = Vec::new();
+        if reference.code != tried.code {
+            let stderr = String::from_utf8_lossy(&tried.stderr);
+            let last: Vec<&str> = stderr.lines().rev().take(4).collect();
+            differences.push(format!(
+                "exit: stock {}, ours {}; our stderr ends: {}",
+                ending(&reference),
+                ending(&tried),
+                last.join(" | ")
+            ));
+        }
+        differences.extend(snapshot::differences(&before, &after).into_iter().take(4));
+        if !reference.timed_out {
+            let lines = line_differences(&reference.stdout, &tried.stdout);
+            differences.extend(lines.into_iter().take(4));
+        }
+        Ok(Verdict { job: format!("{} {source} dst/", options.join(" ")), differences })
     }
-    Ok(Verdict { job: format!("{} {source} dst/", options.join(" ")), differences })
+
+    /// Moves what the last job worked on to a directory of its own.
+    pub fn keep(&self, name: &str) -> io::Result<()> {
+        let folder = self.top.join("kept").join(name);
+        fs::create_dir_all(&folder)?;
+        PARTS.iter().try_for_each(|part| fs::rename(self.top.join(part), folder.join(part)))
+    }
+
+    /// Removes what the last job worked on.
+    pub fn clear(&self) -> io::Result<()> {
+        PARTS.iter().try_for_each(|part| fs::remove_dir_all(self.top.join(part)))
+    }
+
+    fn run(
+        &mut self,
+        mode: Mode,
+        stock_only: bool,
+        options: &[String],
+        source: &str,
+    ) -> io::Result<(Outcome, Snapshot)> {
+        let work = self.top.join("work");
+        must(Command::new("cp").arg("-a").arg(self.top.join("origin")).arg(&work))?;
+        let began = SystemTime::now();
+        let choose = |ours: bool, our_program: &Path| {
+            let program = if ours && !stock_only { our_program } else { &self.programs.stock };
+            program.to_path_buf()
+        };
+        let mut command = Command::new(choose(mode.our_client, &self.programs.ours));
+        command.current_dir(&work).env("LC_ALL", "C").env("TZ", "UTC").args(options);
+        let shown = work.to_string_lossy().into_owned();
+        let far = match mode.transport {
+            Transport::Local => String::new(),
+            Transport::Shell => {
+                let server = choose(mode.our_server, &self.programs.ours);
+                command.arg(format!("--rsh={}", self.remote_shell()?.display()));
+                command.arg(format!("--rsync-path={}", server.display()));
+                format!("h:{shown}/")
+            }
+            Transport::Daemon => {
+                let port = self.daemon(mode.our_server && !stock_only)?;
+                format!("rsync://127.0.0.1:{port}/m/")
+            }
+        };
+        let (from, to) = if mode.pull { (far.as_str(), "") } else { ("", far.as_str()) };
+        command.arg(format!("{from}{source}")).arg(format!("{to}dst/"));
+        let mut outcome = sandbox::finish(&mut command, b"", LIMIT)?;
+        outcome.stdout = replace(&outcome.stdout, shown.as_bytes(), b"WORK");
+        let snapshot = snapshot::take(&work, began)?;
+        fs::rename(&work, self.top.join(if stock_only { "stock" } else { "ours" }))?;
+        Ok((outcome, snapshot))
+    }
+
+    /// The port of a daemon whose module is the working directory.
+    fn daemon(&mut self, ours: bool) -> io::Result<u16> {
+        let (program, slot) = if ours {
+            (&self.programs.our_daemon, &mut self.our_daemon)
+        } else {
+            (&self.programs.stock, &mut self.stock_daemon)
+        };
+        let daemon = match slot.take() {
+            Some(daemon) => daemon,
+            None => Daemon::start(program, &self.top.join("work"), &self.top)?,
+        };
+        Ok(slot.insert(daemon).port)
+    }
+
+    /// A shell that runs its command here, whatever host it is given. Beside the working directory: it is no part of the job.
+    fn remote_shell(&self) -> io::Result<PathBuf> {
+        let path = self.top.join("rsh");
+        if !path.exists() {
+            fs::write(&path, "#!/bin/sh\nshift\nexec sh -c \"$*\"\n")?;
+            fs::set_permissions(&path, PermissionsExt::from_mode(0o755))?;
+        }
+        Ok(path)
+    }
 }
 
 fn ending(outcome: &Outcome) -> String {
@@ -109,71 +191,6 @@ fn prepare(random: &mut Random, profile: Profile, origin: &Path) -> io::Result<(
 fn must(command: &mut Command) -> io::Result<()> {
     let status = command.status()?;
     if status.success() { Ok(()) } else { Err(io::Error::other(format!("{command:?}: {status}"))) }
-}
-
-struct Run<'a> {
-    programs: &'a Programs,
-    mode: Mode,
-    stock_only: bool,
-    work: &'a Path,
-}
-
-impl Run<'_> {
-    fn run(
-        &self,
-        origin: &Path,
-        options: &[String],
-        source: &str,
-    ) -> io::Result<(Outcome, Snapshot)> {
-        must(Command::new("cp").arg("-a").arg(origin).arg(self.work))?;
-        let began = SystemTime::now();
-        let client = self.choose(self.mode.our_client, &self.programs.ours);
-        let mut command = Command::new(client);
-        command.current_dir(self.work).env("LC_ALL", "C").env("TZ", "UTC").args(options);
-        let work = self.work.to_string_lossy();
-        let mut daemon = None;
-        let far = match self.mode.transport {
-            Transport::Local => String::new(),
-            Transport::Shell => {
-                let shell = self.remote_shell()?;
-                let server = self.choose(self.mode.our_server, &self.programs.ours);
-                command.arg(format!("--rsh={}", shell.display()));
-                command.arg(format!("--rsync-path={}", server.display()));
-                format!("h:{work}/")
-            }
-            Transport::Daemon => {
-                let server = self.choose(self.mode.our_server, &self.programs.our_daemon);
-                let beside = self.work.parent().unwrap_or(self.work);
-                let started = Daemon::start(server, self.work, beside)?;
-                let far = format!("rsync://127.0.0.1:{}/m/", started.port);
-                daemon = Some(started);
-                far
-            }
-        };
-        let (from, to) = if self.mode.pull { (far.as_str(), "") } else { ("", far.as_str()) };
-        command.arg(format!("{from}{source}")).arg(format!("{to}dst/"));
-        let mut outcome = sandbox::finish(&mut command, b"", LIMIT)?;
-        if let Some(daemon) = daemon {
-            daemon.stop()?;
-        }
-        outcome.stdout = replace(&outcome.stdout, work.as_bytes(), b"WORK");
-        let snapshot = snapshot::take(self.work, began)?;
-        Ok((outcome, snapshot))
-    }
-
-    fn choose<'a>(&'a self, ours: bool, our_program: &'a Path) -> &'a Path {
-        if ours && !self.stock_only { our_program } else { &self.programs.stock }
-    }
-
-    /// A shell that runs its command here, whatever host it is given. Beside the working directory: it is no part of the job.
-    fn remote_shell(&self) -> io::Result<PathBuf> {
-        let path = self.work.with_file_name("rsh");
-        if !path.exists() {
-            fs::write(&path, "#!/bin/sh\nshift\nexec sh -c \"$*\"\n")?;
-            fs::set_permissions(&path, PermissionsExt::from_mode(0o755))?;
-        }
-        Ok(path)
-    }
 }
 
 fn replace(text: &[u8], what: &[u8], by: &[u8]) -> Vec<u8> {
