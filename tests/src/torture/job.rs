@@ -141,7 +141,7 @@ const EXTRAS: [&str; 76] = [
     "--omit-link-times",
     "-x",
     "--dirs",
-    "--temp-dir=../tmpd",
+    "--temp-dir=tmpd",
     "--compare-dest=../basis",
     "--copy-dest=../basis",
     "--link-dest=../basis",

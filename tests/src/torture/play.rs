@@ -6,6 +6,7 @@ use super::random::Random;
 use super::snapshot::{self, Snapshot};
 use crate::daemon::Daemon;
 use crate::sandbox::{self, Outcome};
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -17,7 +18,7 @@ use std::time::{Duration, SystemTime};
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// What a job leaves in the stage's directory.
-const PARTS: [&str; 3] = ["origin", "stock", "ours"];
+const PARTS: [&str; 5] = ["origin", "stock", "ours", "stock.out", "ours.out"];
 
 /// The programs of a torture run.
 #[derive(Debug, Clone)]
@@ -91,7 +92,10 @@ impl Stage {
 
     /// Removes what the last job worked on.
     pub fn clear(&self) -> io::Result<()> {
-        PARTS.iter().try_for_each(|part| fs::remove_dir_all(self.top.join(part)))
+        PARTS.iter().try_for_each(|part| {
+            let path = self.top.join(part);
+            if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+        })
     }
 
     fn run(
@@ -101,7 +105,8 @@ impl Stage {
         options: &[String],
         source: &str,
     ) -> io::Result<(Outcome, Snapshot)> {
-        let work = self.top.join("work");
+        let work = self.work();
+        fs::create_dir_all(self.top.join("live"))?;
         must(Command::new("cp").arg("-a").arg(self.top.join("origin")).arg(&work))?;
         let began = SystemTime::now();
         let choose = |ours: bool, our_program: &Path| {
@@ -109,6 +114,7 @@ impl Stage {
             program.to_path_buf()
         };
         let mut command = Command::new(choose(mode.our_client, &self.programs.ours));
+        let options = options.iter().map(|word| place_of_temporaries(word, mode, &work));
         command.current_dir(&work).env("LC_ALL", "C").env("TZ", "UTC").args(options);
         let shown = work.to_string_lossy().into_owned();
         let far = match mode.transport {
@@ -129,12 +135,21 @@ impl Stage {
         let mut outcome = sandbox::finish(&mut command, b"", LIMIT)?;
         outcome.stdout = replace(&outcome.stdout, shown.as_bytes(), b"WORK");
         let snapshot = snapshot::take(&work, began)?;
-        fs::rename(&work, self.top.join(if stock_only { "stock" } else { "ours" }))?;
+        let name = if stock_only { "stock" } else { "ours" };
+        let said = [format!("{command:?}\n").as_bytes(), &outcome.stdout, &outcome.stderr].concat();
+        fs::write(self.top.join(format!("{name}.out")), said)?;
+        fs::rename(&work, self.top.join(name))?;
         Ok((outcome, snapshot))
+    }
+
+    /// Alone in its directory, so that directories above it stay as they are: `-R` tells their sizes.
+    fn work(&self) -> PathBuf {
+        self.top.join("live/work")
     }
 
     /// The port of a daemon whose module is the working directory.
     fn daemon(&mut self, ours: bool) -> io::Result<u16> {
+        let work = self.work();
         let (program, slot) = if ours {
             (&self.programs.our_daemon, &mut self.our_daemon)
         } else {
@@ -142,7 +157,7 @@ impl Stage {
         };
         let daemon = match slot.take() {
             Some(daemon) => daemon,
-            None => Daemon::start(program, &self.top.join("work"), &self.top)?,
+            None => Daemon::start(program, &work, &self.top)?,
         };
         Ok(slot.insert(daemon).port)
     }
@@ -155,6 +170,16 @@ impl Stage {
             fs::set_permissions(&path, PermissionsExt::from_mode(0o755))?;
         }
         Ok(path)
+    }
+}
+
+/// Stock 3.5.0 refuses a relative `--temp-dir` that has a `..` in it (EINVAL for every file): jobs name an absolute one.
+fn place_of_temporaries(word: &str, mode: Mode, work: &Path) -> OsString {
+    let at_daemon = mode.transport == Transport::Daemon && !mode.pull;
+    let top = if at_daemon { Path::new("/") } else { work };
+    match word.strip_prefix("--temp-dir=") {
+        Some(name) => [OsStr::new("--temp-dir="), top.join(name).as_os_str()].into_iter().collect(),
+        None => word.into(),
     }
 }
 
