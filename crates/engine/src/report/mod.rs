@@ -79,6 +79,8 @@ pub struct Report {
     numbers: Numbers,
     /// The line of each item, if items are shown.
     format: Option<Format>,
+    /// The line of what an old server did.
+    name_format: Format,
     /// The line of each item in the log, if there is one.
     log_format: Option<Format>,
     state: Mutex<State>,
@@ -115,7 +117,8 @@ impl Report {
             header_open: false,
             counted: 0,
         };
-        Self { setting, numbers, format, log_format, state: Mutex::new(state) }
+        let name_format = Format::parse(b"%n%L");
+        Self { setting, numbers, format, name_format, log_format, state: Mutex::new(state) }
     }
 
     /// The terms are settled: the line that heads the run.
@@ -217,10 +220,18 @@ impl Report {
 
     /// Below protocol 29 a server names what it did by itself: the client hears nothing else of it (cli.md 9.2).
     fn old_server_item(&self, state: &mut State, item: &ItemEvent<'_>) {
-        let made = item.flags.intersects(ItemFlags::LOCAL_CHANGE | ItemFlags::IS_NEW);
-        let own = made && item.moved.is_none() && !item.flags.contains(ItemFlags::TRANSFER);
-        if own && state.protocol < 29 && self.info(Info::Name) > 0 && is_change(item) {
-            state.put_line(Class::Info, &format::name(item));
+        let level = self.info(Info::Name);
+        let own = item.moved.is_none() && !item.flags.contains(ItemFlags::TRANSFER);
+        if !own || state.protocol >= 29 || level == 0 {
+            return;
+        }
+        let line = if self.is_named(state, item) {
+            Some(format::line(&self.name_format, item, &self.context(state)))
+        } else {
+            (level >= 2).then(|| unchanged(item)).flatten()
+        };
+        if let Some(line) = line {
+            state.put_line(Class::Info, &line);
         }
     }
 
@@ -230,12 +241,8 @@ impl Report {
         }
         let flags = item.flags;
         let after = item.moved.is_some();
-        // Old versions make the destination without an item of it.
-        if state.protocol < 29 && item.entry.is_root() && flags.contains(ItemFlags::LOCAL_CHANGE) {
-            return;
-        }
         let itemizes = self.format.as_ref().is_some_and(|format| format.has(b'i'));
-        let shown = if itemizes { self.is_worth_itemizing(flags) } else { is_change(item) };
+        let shown = if itemizes { self.is_worth_itemizing(flags) } else { self.is_named(state, item) };
         if let Some(format) = &self.format {
             if shown && format.needs_transfer() == after {
                 let line = format::line(format, item, &self.context(state));
@@ -245,13 +252,7 @@ impl Report {
                 let path = format::name(item);
                 state.put_line(Class::ClientInfo, &path);
             } else if !shown && !after && !itemizes && self.info(Info::Name) >= 2 {
-                let path = format::name(item);
-                let text = if is_attribute_change(flags) {
-                    path
-                } else {
-                    [&path[..], b" is uptodate"].concat()
-                };
-                if !item.entry.is_directory() {
+                if let Some(text) = unchanged(item) {
                     Self::finish_progress(state);
                     state.put_line(Class::ClientInfo, &text);
                 }
@@ -265,6 +266,19 @@ impl Report {
                 state.put_line(Class::Log, &line);
             }
         }
+    }
+
+    /// Whether an item gets a name line (cli.md 9.2). Without item flags a directory that was made is named for the
+    /// time that was set on it, not for being new.
+    fn is_named(&self, state: &State, item: &ItemEvent<'_>) -> bool {
+        let made = item.entry.is_directory() && item.flags.contains(ItemFlags::LOCAL_CHANGE);
+        let options = &self.setting.options;
+        if state.protocol < 29 && made && !options.connection.dry_run {
+            let attributes = &options.attributes;
+            let now = jiff::Timestamp::now().as_second();
+            return attributes.times && !attributes.omit_dir_times && item.entry.mtime().0 != now;
+        }
+        is_change(item)
     }
 
     fn is_worth_itemizing(&self, flags: ItemFlags) -> bool {
@@ -432,7 +446,7 @@ impl State {
     }
 }
 
-/// Whether an item gets a name line (cli.md 9.2).
+/// Whether something was done.
 fn is_change(item: &ItemEvent<'_>) -> bool {
     let flags = item.flags;
     if flags.intersects(ItemFlags::TRANSFER | ItemFlags::LOCAL_CHANGE | ItemFlags::IS_NEW) {
@@ -443,6 +457,18 @@ fn is_change(item: &ItemEvent<'_>) -> bool {
         return !settled;
     }
     item.entry.is_directory() && is_attribute_change(flags)
+}
+
+/// What `-vv` says of an object whose content is right.
+fn unchanged(item: &ItemEvent<'_>) -> Option<Vec<u8>> {
+    if item.entry.is_directory() {
+        return None;
+    }
+    let mut line = format::name(item);
+    if !is_attribute_change(item.flags) {
+        line.extend_from_slice(b" is uptodate");
+    }
+    Some(line)
 }
 
 fn is_attribute_change(flags: ItemFlags) -> bool {
