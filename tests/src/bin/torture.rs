@@ -108,7 +108,7 @@ fn mode(name: &str) -> Result<Mode, String> {
 fn run(plan: &Plan) -> std::io::Result<usize> {
     let top = tempfile::Builder::new().prefix("torture").tempdir()?;
     let started = Instant::now();
-    let mut stage = Stage::new(plan.programs.clone(), top.path().to_path_buf());
+    let mut stage = Stage::new(plan.programs.clone(), top.path())?;
     let (mut jobs, mut differing) = (0, 0);
     'jobs: for seed in plan.seeds.clone() {
         for &mode in &plan.modes {

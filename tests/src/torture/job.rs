@@ -197,5 +197,11 @@ pub fn options(random: &mut Random, mode: Mode, profile: Profile) -> Vec<String>
         options.extend(*random.pick(&PROTOCOLS));
     }
     options.push(REPORTS[random.below(REPORTS.len())]);
+    // Stock takes the length of a basis from elsewhere for what is already there and loses that much of the file
+    // (docs/spec behaviour.md 10).
+    let finds_basis = |option: &&str| option.contains("-dest=") || ["-y", "--fuzzy"].contains(option);
+    if options.iter().any(finds_basis) {
+        options.retain(|option| *option != "--append");
+    }
     options.into_iter().map(str::to_owned).collect()
 }

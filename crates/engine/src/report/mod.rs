@@ -95,6 +95,8 @@ struct State {
     progress: progress::State,
     /// A header line waits for its end.
     header_open: bool,
+    /// Nothing stands behind it so far: another line ends it first, on the stream that line goes to.
+    header_bare: bool,
     counted: usize,
 }
 
@@ -115,6 +117,7 @@ impl Report {
             link_times: true,
             progress: progress::State::default(),
             header_open: false,
+            header_bare: false,
             counted: 0,
         };
         let name_format = Format::parse(b"%n%L");
@@ -125,7 +128,10 @@ impl Report {
     pub fn begin(&self, terms: &Terms) {
         let mut state = self.state();
         state.protocol = terms.protocol.number();
+        // Where nothing is said of it, we know of ourselves; versions without item flags never show it.
+        let own = self.setting.direction == Direction::Pull && state.protocol == 29;
         state.link_times = self.setting.direction == Direction::Local
+            || own
             || terms.compat.contains(CompatFlags::SYMLINK_TIMES);
         state.checksum = if self.setting.options.data.checksum {
             terms.list_checksum
@@ -157,6 +163,7 @@ impl Report {
                     if pull { b"receiving file list ... " } else { b"building file list ... " };
                 state.put(Class::ClientInfo, words);
                 state.header_open = true;
+                state.header_bare = true;
             }
         }
     }
@@ -310,6 +317,7 @@ impl Report {
     }
 
     fn header_end(&self, state: &mut State, count: usize) {
+        state.header_bare = false;
         if !std::mem::take(&mut state.header_open) {
             return;
         }
@@ -395,6 +403,7 @@ impl Observer for Report {
                     TextKind::Error => Class::Error,
                     TextKind::TransferError => Class::TransferError,
                 };
+                state.end_header(class);
                 state.put(class, text);
             }
             Event::Listing(count) => {
@@ -404,6 +413,7 @@ impl Observer for Report {
                 let hundreds = count / 100 * 100;
                 if state.counted == 0 {
                     state.put(Class::ClientInfo, b"\n");
+                    state.header_bare = false;
                 }
                 if hundreds >= state.counted {
                     let text = format!(" {hundreds} files...\r");
@@ -434,11 +444,18 @@ impl Observer for Report {
 }
 
 impl State {
+    fn end_header(&mut self, class: Class) {
+        if class != Class::Log && std::mem::take(&mut self.header_bare) {
+            self.put(class, b"\n");
+        }
+    }
+
     fn put(&mut self, class: Class, text: &[u8]) {
         self.output.put(class, text);
     }
 
     fn put_line(&mut self, class: Class, line: &[u8]) {
+        self.end_header(class);
         let mut text = Vec::with_capacity(line.len() + 1);
         text.extend_from_slice(line);
         text.push(b'\n');

@@ -256,7 +256,8 @@ impl<'a> Sweeper<'a> {
         mounted
     }
 
-    fn is_suppressed(&mut self) -> bool {
+    /// Whether errors at the source forbid deletions; the first time that is told.
+    pub(crate) fn is_suppressed(&mut self) -> bool {
         let errors = self.context.monitor.tally().io_errors();
         let suppressed =
             errors.contains(IoErrors::GENERAL) && !self.context.options().delete.ignore_errors;
