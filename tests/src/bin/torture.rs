@@ -67,8 +67,8 @@ fn plan() -> Result<Option<Plan>, String> {
                 limit = Duration::from_secs(seconds);
             }
             Long("keep") => keep = true,
-            Long("ours") => ours = Some(PathBuf::from(value(&mut arguments)?)),
-            Long("our-daemon") => daemon = Some(PathBuf::from(value(&mut arguments)?)),
+            Long("ours") => ours = Some(absolute(&value(&mut arguments)?)?),
+            Long("our-daemon") => daemon = Some(absolute(&value(&mut arguments)?)?),
             Long("help") => {
                 print!("{HELP}");
                 return Ok(None);
@@ -86,6 +86,11 @@ fn plan() -> Result<Option<Plan>, String> {
     let stock = Program::stock("rsync")?.path;
     let programs = Programs { stock, ours, our_daemon };
     Ok(Some(Plan { seeds, modes, profile, limit, keep, programs }))
+}
+
+/// Programs are started from another directory.
+fn absolute(path: &str) -> Result<PathBuf, String> {
+    std::path::absolute(path).map_err(|error| format!("{path}: {error}"))
 }
 
 fn value(arguments: &mut lexopt::Parser) -> Result<String, String> {

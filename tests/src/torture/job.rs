@@ -201,7 +201,7 @@ pub fn options(random: &mut Random, mode: Mode, profile: Profile) -> Vec<String>
     // (docs/spec behaviour.md 10).
     let finds_basis = |option: &&str| option.contains("-dest=") || ["-y", "--fuzzy"].contains(option);
     if options.iter().any(finds_basis) {
-        options.retain(|option| *option != "--append");
+        options.retain(|option| !option.starts_with("--append"));
     }
     options.into_iter().map(str::to_owned).collect()
 }

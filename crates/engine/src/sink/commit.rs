@@ -28,7 +28,8 @@ pub(crate) fn place(
     let regular = existing.filter(|stat| stat.kind() == Kind::File);
     let existing_mode = regular.map(|stat| stat.mode).or(basis_mode);
     let mode = context.keep.mode(entry, existing_mode, || context.creation_mask(path.parent()));
-    let delays = context.options().data.delay_updates;
+    // What comes from a basis directory is not delayed.
+    let delays = context.options().data.delay_updates && incoming.counts.is_some();
     if !delays && !matches!(target, Target::InPlace(_)) && !incoming.redo {
         back_up(context, place, existing)?;
     }

@@ -626,6 +626,18 @@ impl<'a> Generator<'a> {
 
     /// The entry's place is below something that is no directory.
     fn blocked(&mut self, work: &Work<'_>) -> Result<()> {
+        let attributes = &self.context.options().attributes;
+        let kind = work.entry.kind();
+        let wanted = match kind {
+            FileKind::Symlink => attributes.links,
+            _ if kind.is_device() => attributes.devices && self.context.keep.makes_devices(),
+            _ if kind.is_special() => attributes.specials,
+            _ => true,
+        };
+        if !wanted {
+            self.context.monitor.notice(crate::Notice::SkippingNonRegular(work.name()));
+            return self.passed_over(work.entry, work.path.as_bytes());
+        }
         let reason = crate::reason(&Errno::NOTDIR.into());
         let shown = self.context.destination.show(work.name());
         let words: &[u8] = if work.entry.is_directory() { b"mkdir" } else { b"failed to stat" };

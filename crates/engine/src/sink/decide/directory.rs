@@ -32,7 +32,10 @@ impl Generator<'_> {
             }
             work.stat = None;
         }
-        let root_is_new = work.path.is_root() && context.destination.created;
+        // Old versions may sort a name before the root, which then is no longer new (cli.md 10).
+        let root_is_new = work.path.is_root()
+            && context.destination.created
+            && work.index == work.batch.list.first();
         match work.stat.filter(|_| !root_is_new) {
             Some(stat) => self.existing_directory(&work, stat),
             None => self.new_directory(&work),
