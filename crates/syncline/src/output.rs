@@ -62,6 +62,7 @@ impl Output for Streams {
             to_stdout(&shown);
         } else {
             to_stderr(&shown);
+            crate::hints::tell(&String::from_utf8_lossy(text));
         }
     }
 }

@@ -249,7 +249,8 @@ impl Report {
         let flags = item.flags;
         let after = item.moved.is_some();
         let itemizes = self.format.as_ref().is_some_and(|format| format.has(b'i'));
-        let shown = if itemizes { self.is_worth_itemizing(flags) } else { self.is_named(state, item) };
+        let shown =
+            if itemizes { self.is_worth_itemizing(flags) } else { self.is_named(state, item) };
         if let Some(format) = &self.format {
             if shown && format.needs_transfer() == after {
                 let line = format::line(format, item, &self.context(state));
@@ -258,11 +259,14 @@ impl Report {
             } else if shown && !after && format.needs_transfer() && self.info(Info::Progress) > 0 {
                 let path = format::name(item);
                 state.put_line(Class::ClientInfo, &path);
-            } else if !shown && !after && !itemizes && self.info(Info::Name) >= 2 {
-                if let Some(text) = unchanged(item) {
-                    Self::finish_progress(state);
-                    state.put_line(Class::ClientInfo, &text);
-                }
+            } else if !shown
+                && !after
+                && !itemizes
+                && self.info(Info::Name) >= 2
+                && let Some(text) = unchanged(item)
+            {
+                Self::finish_progress(state);
+                state.put_line(Class::ClientInfo, &text);
             }
         }
         if let Some(format) = &self.log_format {

@@ -3,6 +3,7 @@
 use syncline_filter::{Filter, Name, RuleFiles};
 use syncline_fs::{BackupFor, Dir, Errno, Kind, Object, Place, RelPath, Stat};
 use syncline_options::options::DeleteWhen;
+use syncline_options::values::flags::Debug;
 use syncline_wire::IoErrors;
 use syncline_wire::list::{FileKind, NameParts, compare_names};
 
@@ -246,8 +247,15 @@ impl<'a> Sweeper<'a> {
     fn is_protected(&self, path: &[u8], stat: &Stat, doomed: bool) -> bool {
         let is_directory = stat.is_dir();
         let name = Name { is_directory, in_doomed_directory: doomed, ..Name::file(path) };
-        if self.filter.excludes(&name) {
-            return true;
+        if let Some(decision) = self.filter.decide(&name) {
+            if self.context.options().output.debug.level(Debug::Filter) > 0 {
+                let kind = if is_directory { "directory" } else { "file" };
+                let text = self.filter.explain(kind, path, &decision);
+                self.context.monitor.notice(Notice::FilterDecision(&text));
+            }
+            if decision.excludes() {
+                return true;
+            }
         }
         let mounted = is_directory && self.device.is_some_and(|device| device != stat.dev);
         if mounted {

@@ -35,7 +35,7 @@ impl Generator<'_> {
         // Old versions may sort a name before the root, which then is no longer new (cli.md 10).
         let root_is_new = work.path.is_root()
             && context.destination.created
-            && work.index == work.batch.list.first();
+            && (context.terms.protocol.has_item_flags() || work.index == work.batch.list.first());
         match work.stat.filter(|_| !root_is_new) {
             Some(stat) => self.existing_directory(&work, stat),
             None => self.new_directory(&work),

@@ -242,11 +242,7 @@ impl Scan<'_> {
     }
 
     /// Delivers the list under way; the directories in it, numbered, that owe lists of their own.
-    fn close_list(
-        &mut self,
-        directory: Option<u32>,
-        next_number: &mut u32,
-    ) -> Result<Vec<Owed>> {
+    fn close_list(&mut self, directory: Option<u32>, next_number: &mut u32) -> Result<Vec<Owed>> {
         let directories = self.emitter.finish_list(directory)?;
         let mut places = std::mem::take(&mut self.places);
         let mut owed = Vec::new();
