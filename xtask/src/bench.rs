@@ -15,21 +15,32 @@ use std::time::SystemTime;
 pub(crate) fn run(mut arguments: lexopt::Parser) -> Chore {
     match arguments.value().ok().map(ValueExt::string).transpose()?.as_deref() {
         Some("parts") => parts(arguments),
-        Some("programs") => programs(&arguments.raw_args()?.collect::<Vec<_>>()),
+        Some(name @ ("programs" | "watch")) => {
+            whole(name, &arguments.raw_args()?.collect::<Vec<_>>())
+        }
         None => {
             parts(arguments)?;
-            programs(&[])
+            whole("programs", &[])?;
+            whole("watch", &[])
         }
-        Some(other) => Err(Failure::new(format!("bench {other:?}: say parts or programs"))),
+        Some(other) => {
+            Err(Failure::new(format!("bench {other:?}: say parts, programs, watch or live")))
+        }
     }
 }
 
 /// Whole programs, stock's and ours, in turns.
-fn programs(arguments: &[OsString]) -> Chore {
-    run::must(&mut run::cargo(["build", "--release", "--workspace", "--bins", "--locked"]))?;
+fn whole(name: &str, arguments: &[OsString]) -> Chore {
+    let mut build = run::cargo(["build", "--release", "--bins", "--locked"]);
+    let which = match name {
+        "watch" => &["--package", "syncwatch"][..],
+        "live" => &["--package", "synclive"],
+        _ => &["--workspace"],
+    };
+    run::must(build.args(which))?;
     run::must(
         run::cargo(["run", "--release", "--locked", "--package", "syncline-benches"])
-            .args(["--bin", "programs", "--"])
+            .args(["--bin", name, "--"])
             .args(arguments),
     )
 }

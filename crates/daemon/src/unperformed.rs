@@ -53,8 +53,6 @@ pub(crate) fn in_module(settings: &ModuleSettings) -> Vec<Unperformed> {
         }
     };
     let s = settings;
-    check("name converter", !s.name_converter.is_empty(), s.name_converter.origin());
-    check("fake super", *s.fake_super, s.fake_super.origin());
     check("charset", !s.charset.is_empty(), s.charset.origin());
     all
 }

@@ -64,6 +64,9 @@ pub enum Error {
         /// Who was waiting.
         role: Role,
     },
+    /// The daemon is not what was remembered of it. Nothing has changed: the run is to be repeated without the memory.
+    #[error("rsync: the daemon is not what it was")]
+    Outdated,
     /// The peer said it ends, and why is its business: nothing is printed.
     #[error("the peer ended with code {}", .0.number())]
     PeerExit(ExitCode),
@@ -107,6 +110,7 @@ impl Error {
         match self {
             Self::Fatal { code, .. } | Self::System { code, .. } | Self::PeerExit(code) => *code,
             Self::Closed { .. } | Self::Stopped => ExitCode::STREAM,
+            Self::Outdated => ExitCode::START,
             Self::Timeout { .. } => ExitCode::TIMEOUT,
             Self::Wire { source, .. } => match source.class() {
                 ErrorClass::Unsupported => ExitCode::UNSUPPORTED,

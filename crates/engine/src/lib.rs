@@ -52,11 +52,14 @@
 mod error;
 mod event;
 mod exit;
+mod extras;
+mod identity;
 mod interrupt;
 mod job;
 pub mod link;
 pub mod local;
 mod module;
+mod paths;
 pub mod report;
 pub mod session;
 pub mod sink;
@@ -69,7 +72,9 @@ pub use event::{
     reason,
 };
 pub use exit::ExitCode;
-pub use interrupt::Interrupt;
+pub use extras::Extras;
+pub use interrupt::{Cause, Interrupt};
 pub use job::{Job, Place, Terms, sink_allows_incremental, unperformed};
 pub use module::Module;
+pub use paths::OperatorPaths;
 pub use stats::{Count, KindCounts, Stopwatch, Tally};

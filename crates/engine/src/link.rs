@@ -14,12 +14,12 @@
 
 use std::sync::Arc;
 
-use syncline_delta::{Signature, SumHeader};
+use syncline_delta::{SearchIndex, Signature, SumHeader};
 pub use syncline_wire::Token;
-use syncline_wire::list::{FileEntry, FileList, FileLists, IdNames};
+use syncline_wire::list::{FileEntry, FileList, FileLists, IdNames, XattrSet};
 use syncline_wire::{IoErrors, Item, SumHead};
 
-use crate::Result;
+use crate::{Extras, Result};
 
 /// The reading half: what the source says, in order.
 pub trait Offers: Send {
@@ -30,6 +30,9 @@ pub trait Offers: Send {
     /// sorted and cleaned, and releases the oldest on [`Offer::Done`] (docs/spec filelist.md 8.6): the numbers of
     /// lists to come depend on it.
     fn lists(&mut self) -> &mut FileLists;
+
+    /// What entries of the lists refer to, as it travelled.
+    fn extras(&self) -> &Extras;
 
     /// The content that follows the item just returned. Whatever becomes of the file, tokens must be read to
     /// their end and the digest behind them taken: the next offer stands behind it.
@@ -50,6 +53,8 @@ pub enum Offer {
         index: u32,
         /// What the request said.
         item: Item,
+        /// The entry's attributes, if values of them came with it.
+        xattrs: Option<Arc<XattrSet>>,
     },
     /// The source cannot send what was requested.
     NoSend(u32),
@@ -78,8 +83,8 @@ pub struct Received {
 pub enum Content<'a> {
     /// From the connection.
     Tokens(&'a mut dyn Tokens),
-    /// From a file of this machine, opened by the local short cut.
-    File(&'a syncline_fs::SourceFile),
+    /// From a file of this machine, opened by the local short cut; with the basis' blocks where only differences count.
+    File(&'a syncline_fs::SourceFile, Option<&'a SearchIndex>),
 }
 
 /// One file's content as literal data and blocks of the basis (docs/spec delta.md 7 to 9).
@@ -129,6 +134,8 @@ pub struct Request<'a> {
     pub index: u32,
     /// What differs, and what is to happen.
     pub item: &'a Item,
+    /// Numbers of the attributes whose values are wanted.
+    pub values: &'a [u32],
     /// What the source may leave out; minded only where the item is a transfer and the run is not dry.
     pub basis: Sums<'a>,
 }

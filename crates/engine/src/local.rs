@@ -12,13 +12,15 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, never, select, unbounded};
+use syncline_delta::SearchIndex;
 use syncline_filter::{Filter, Rules, Side};
 use syncline_fs::{OpenSource, SourceFile, Stat};
 use syncline_options::options::{Append, FilesFrom};
+use syncline_options::values::flags::Debug;
 use syncline_wire::list::{EntryRef, FileList, FileLists, IdNames};
 use syncline_wire::{CompatFlags, IoErrors, Item, Side as WireSide};
 
-use crate::link::{Content, Offer, Offers, Received};
+use crate::link::{Content, Offer, Offers, Received, Sums};
 use crate::session::{check_options, complete, local_lines, own_version};
 use crate::sink::apply::{self, Incoming, Outcome};
 use crate::sink::collect::Batch;
@@ -29,7 +31,8 @@ use crate::source::{
     Base, Names, OperatorFiles, Origins, ScanPlan, Scanned, Tree, remove_source, scan,
 };
 use crate::{
-    Error, Event, ExitCode, Job, Monitor, Moved, Problem, Result, Role, Severity, Stopwatch, Terms,
+    Error, Event, ExitCode, Extras, Job, Monitor, Moved, Problem, Result, Role, Severity,
+    Stopwatch, Terms,
 };
 
 /// Entries that may wait in lists before the scan has to.
@@ -48,6 +51,8 @@ pub struct LocalPlan {
     pub job: Job,
     /// What is copied.
     pub sources: Vec<Vec<u8>>,
+    /// What is copied in place of the sources.
+    pub names: Option<Names>,
     /// Where it goes; none lists.
     pub destination: Option<Vec<u8>>,
     /// There is no destination.
@@ -77,9 +82,10 @@ impl LocalPlan {
     }
 
     fn copy(self, begun: &dyn Fn(&Terms), monitor: &Monitor) -> Result<()> {
-        let Self { job, sources, destination, listing, start, rules, mut files } = self;
+        let Self { job, sources, names, destination, listing, start, rules, mut files } = self;
         let protocol = own_version(&job.options, WireSide::Client)?;
         check_options(&job.options, protocol)?;
+        job.take_identity(Role::Sender)?;
         let mut terms = Terms::local(&job.options, protocol);
         if listing {
             // One list, in order.
@@ -90,6 +96,7 @@ impl LocalPlan {
         let mut filter = Filter::new(&complete.rules, Side::Sender);
         filter.set_role("sender");
         let names = match &job.options.select.files_from {
+            _ if names.is_some() => names.unwrap_or(Names::Arguments(Vec::new())),
             None => Names::Arguments(sources),
             Some(file) => {
                 let path: &[u8] = match file {
@@ -164,6 +171,7 @@ fn run(
             said,
             lists: FileLists::new(&terms.list_options(&job.options)),
             known: known.clone(),
+            extras: tree.extras.clone(),
             queued: VecDeque::new(),
             incremental: terms.incremental(),
             rounds: terms.protocol.generator_rounds().into(),
@@ -223,6 +231,7 @@ struct LocalOffers {
     said: Receiver<()>,
     lists: FileLists,
     known: Known,
+    extras: Extras,
     queued: VecDeque<Offer>,
     incremental: bool,
     rounds: usize,
@@ -320,6 +329,10 @@ impl Offers for LocalOffers {
         &mut self.lists
     }
 
+    fn extras(&self) -> &Extras {
+        &self.extras
+    }
+
     fn content(&mut self) -> Result<Content<'_>> {
         // Content never comes this way: the copying threads open it themselves.
         Err(Error::Stopped)
@@ -335,6 +348,8 @@ struct Task {
     existing: Option<Stat>,
     redo: bool,
     source: SourceFile,
+    /// The blocks of the basis, where differences are wanted.
+    basis: Option<SearchIndex>,
 }
 
 /// Files under way.
@@ -514,6 +529,8 @@ impl Outlet for Near<'_> {
         tally.transferred.add(1);
         tally.transferred_size.add(order.entry.size());
         self.tell(order, None);
+        let text = || [b"[sender] sending ", &order.entry.path()[..]].concat();
+        context.monitor.trace(Debug::Send, 1, text);
         self.pace.begun += source.length();
         self.busy.begin();
         let task = Task {
@@ -524,6 +541,10 @@ impl Outlet for Near<'_> {
             existing: order.existing.copied(),
             redo: order.redo,
             source,
+            basis: match order.sums {
+                Sums::Blocks(_, signature) => Some(SearchIndex::new(signature.clone())),
+                Sums::Nothing | Sums::Prefix(_) => None,
+            },
         };
         self.tasks.send(task).map_err(|_| Error::Stopped)?;
         if self.one_by_one {
@@ -587,6 +608,7 @@ fn work(
 fn copy(context: &Context<'_>, task: &Task, path: &mut Vec<u8>) -> Result<Outcome> {
     let Some(entry) = task.batch.list.get(task.position) else { return Ok(Outcome::Failed) };
     context.put_target(entry, path);
+    context.monitor.trace(Debug::Recv, 1, || [b"[receiver] receiving ", &path[..]].concat());
     let incoming = Incoming {
         entry,
         item: &task.item,
@@ -595,8 +617,10 @@ fn copy(context: &Context<'_>, task: &Task, path: &mut Vec<u8>) -> Result<Outcom
         redo: task.redo,
         counts: Some(context.entries_up_to(task.index, task.batch.number)),
     };
-    let applied = apply::receive(context, incoming, Content::File(&task.source))?;
-    let moved = Moved { data: task.source.length(), ..Moved::default() };
+    let content = Content::File(&task.source, task.basis.as_ref());
+    let applied = apply::receive(context, incoming, content)?;
+    let digest = applied.digest.as_deref();
+    let moved = Moved { data: applied.literal, digest, ..Moved::default() };
     context.tell_item(entry, &task.item, Some(moved));
     Ok(applied.outcome)
 }

@@ -246,6 +246,9 @@ fn triads(mode: u32) -> [u8; 3] {
 impl Object<'_> {
     /// Its list; none where it has none beyond its mode, or the file system knows no lists.
     pub fn acl(&self, kind: AclKind) -> Result<Option<Acl>> {
+        if self.fakes() {
+            return self.faked_acl(kind);
+        }
         let corrupt = || Error::Corrupt {
             path: self.path().as_bytes().into(),
             attribute: match kind {
@@ -259,6 +262,17 @@ impl Object<'_> {
         }
     }
 
+    fn faked_acl(&self, kind: AclKind) -> Result<Option<Acl>> {
+        let attribute = kind.fake_attribute();
+        let Some(bytes) = self.xattr(attribute.as_bytes())? else { return Ok(None) };
+        let corrupt = || Error::Corrupt { path: self.path().as_bytes().into(), attribute };
+        let stored = Acl::from_fake(&bytes).ok_or_else(corrupt)?;
+        Ok(Some(match kind {
+            AclKind::Access => stored.completed_for_access(self.stat()?.mode),
+            AclKind::Default => stored,
+        }))
+    }
+
     /// Its access list in full, made of the mode where there is no other.
     pub fn full_access_acl(&self, stat: &Stat) -> Result<Acl> {
         Ok(self.acl(AclKind::Access)?.unwrap_or_else(|| Acl::from_mode(stat.mode)))
@@ -266,6 +280,18 @@ impl Object<'_> {
 
     /// Sets a full list; none removes what there is. Setting the access list sets the mode bits with it.
     pub fn set_acl(&self, kind: AclKind, acl: Option<&Acl>) -> Result<()> {
+        if self.fakes() {
+            let attribute = kind.fake_attribute().as_bytes();
+            return match (acl, kind) {
+                (None, _) => self.remove_xattr(attribute),
+                (Some(acl), AclKind::Default) => self.set_xattr(attribute, &acl.to_fake()),
+                (Some(acl), AclKind::Access) => {
+                    // What the mode says is left out, all but the mask.
+                    let stored = Acl { mask: acl.mask, ..acl.condensed(acl.mode()) };
+                    self.set_xattr(attribute, &stored.to_fake())
+                }
+            };
+        }
         let Some(acl) = acl else { return self.remove_xattr(kind.attribute()) };
         match self.set_xattr(kind.attribute(), &acl.to_xattr()) {
             // A file system without lists loses nothing by a list that says no more than the mode.

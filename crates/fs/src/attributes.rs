@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
+use crate::fake::may_be_faked;
 use crate::{Acl, AclKind, FakeStat, Object, Stat, Time};
 
 /// Extended attributes by name, `user.` and the like included.
@@ -30,8 +31,6 @@ pub struct Attributes<'a> {
     pub uid: Option<u32>,
     /// Group.
     pub gid: Option<u32>,
-    /// What --fake-super stores; `Some(None)` removes what is stored.
-    pub fake: Option<Option<&'a FakeStat>>,
     /// Extended attributes to set.
     pub xattrs: Option<WantedXattrs<'a>>,
     /// Time of the last change.
@@ -73,6 +72,9 @@ impl Attributes<'_> {
         now: &Stat,
         complain: &mut dyn FnMut(Error),
     ) -> Result<bool> {
+        if object.fakes() {
+            return self.apply_faked(object, now, complain);
+        }
         let mut changed = false;
         let mut mode_now = now.permissions();
         let uid = self.uid.filter(|uid| *uid != now.uid);
@@ -84,47 +86,86 @@ impl Attributes<'_> {
                 mode_now = object.stat()?.permissions();
             }
         }
-        if let Some(fake) = self.fake
-            && !object.fake_stat().is_ok_and(|current| current.as_ref() == fake)
-        {
-            object.set_fake_stat(fake)?;
+        changed |= self.apply_xattrs_and_times(object, now, complain)?;
+        if self.apply_acls(object, complain) {
+            mode_now = object.stat()?.permissions();
             changed = true;
-        }
-        if let Some(xattrs) = self.xattrs {
-            changed |= xattrs.apply(object, complain);
-        }
-        let mtime = self.mtime.filter(|time| *time != now.mtime);
-        let atime = self.atime.filter(|time| *time != now.atime);
-        if mtime.is_some() || atime.is_some() {
-            object.set_times(atime, mtime)?;
-            changed = true;
-        }
-        let mut set_acl = |kind, acl: Option<&Acl>| match object.acl(kind).and_then(|current| {
-            let differs = current.as_ref() != acl;
-            if differs { object.set_acl(kind, acl).map(|()| true) } else { Ok(false) }
-        }) {
-            Ok(set) => set,
-            Err(error) => {
-                complain(error);
-                false
-            }
-        };
-        if let Some(acl) = self.access_acl {
-            // A list that says what the mode says is stored as the mode alone.
-            let minimal = acl.is_minimal();
-            if set_acl(AclKind::Access, (!minimal).then_some(acl)) {
-                mode_now = object.stat()?.permissions();
-                changed = true;
-            }
-        }
-        if let Some(acl) = self.default_acl {
-            changed |= set_acl(AclKind::Default, acl);
         }
         if let Some(mode) = self.mode.filter(|mode| mode & 0o7777 != mode_now) {
             object.set_mode(mode)?;
             changed = true;
         }
         Ok(changed)
+    }
+
+    /// The same where owner, mode and kind are stored (behaviour.md 14.7).
+    fn apply_faked(
+        &self,
+        object: Object<'_>,
+        now: &Stat,
+        complain: &mut dyn FnMut(Error),
+    ) -> Result<bool> {
+        let real = object.real_stat()?;
+        let mut changed = false;
+        let mut real_mode = None;
+        if may_be_faked(&real) {
+            let fake = FakeStat {
+                mode: now.mode & !0o7777 | self.mode.unwrap_or(now.mode) & 0o7777,
+                device: now.rdev,
+                uid: self.uid.unwrap_or(now.uid),
+                gid: self.gid.unwrap_or(now.gid),
+            };
+            let permissions = fake.real_permissions();
+            real_mode = Some(permissions).filter(|mode| *mode != real.permissions());
+            let then = Stat { mode: real.mode & !0o7777 | permissions, ..real };
+            let wanted = Some(&fake).filter(|fake| !fake.is_said_by(&then));
+            if !object.fake_stat().is_ok_and(|stored| stored.as_ref() == wanted) {
+                object.set_fake_stat(wanted)?;
+                changed = true;
+            }
+        }
+        changed |= self.apply_xattrs_and_times(object, now, complain)?;
+        changed |= self.apply_acls(object, complain);
+        if let Some(mode) = real_mode {
+            object.set_mode(mode)?;
+            changed = true;
+        }
+        Ok(changed)
+    }
+
+    fn apply_xattrs_and_times(
+        &self,
+        object: Object<'_>,
+        now: &Stat,
+        complain: &mut dyn FnMut(Error),
+    ) -> Result<bool> {
+        let mut changed = self.xattrs.is_some_and(|xattrs| xattrs.apply(object, complain));
+        let mtime = self.mtime.filter(|time| *time != now.mtime);
+        let atime = self.atime.filter(|time| *time != now.atime);
+        if mtime.is_some() || atime.is_some() {
+            object.set_times(atime, mtime)?;
+            changed = true;
+        }
+        Ok(changed)
+    }
+
+    fn apply_acls(&self, object: Object<'_>, complain: &mut dyn FnMut(Error)) -> bool {
+        let mut set = |kind, acl: Option<&Acl>| {
+            let changed = object.acl(kind).and_then(|current| {
+                let differs = current.as_ref() != acl;
+                if differs { object.set_acl(kind, acl).map(|()| true) } else { Ok(false) }
+            });
+            changed.unwrap_or_else(|error| {
+                complain(error);
+                false
+            })
+        };
+        // A list that says what the mode says is stored as the mode alone.
+        let access = self
+            .access_acl
+            .is_some_and(|acl| set(AclKind::Access, Some(acl).filter(|acl| !acl.is_minimal())));
+        let default = self.default_acl.is_some_and(|acl| set(AclKind::Default, acl));
+        access || default
     }
 }
 

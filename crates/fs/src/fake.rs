@@ -1,5 +1,10 @@
-use crate::error::{Error, Result};
-use crate::{Device, Kind, Object, Stat};
+use std::io::Read;
+use std::os::unix::fs::FileExt;
+
+use rustix::io::Errno;
+
+use crate::error::{Error, Op, Result};
+use crate::{Device, Kind, NewObject, Object, Place, Stat};
 
 /// What --fake-super keeps in an extended attribute because the real inode cannot have it (behaviour.md 14.7).
 ///
@@ -72,6 +77,11 @@ impl Stat {
     }
 }
 
+/// Can anything be stored for such an object? Only plain files and directories have attributes of users.
+pub(crate) fn may_be_faked(real: &Stat) -> bool {
+    matches!(real.kind(), Kind::File | Kind::Directory)
+}
+
 impl Object<'_> {
     /// What --fake-super stored for the object, if anything.
     pub fn fake_stat(&self) -> Result<Option<FakeStat>> {
@@ -83,12 +93,65 @@ impl Object<'_> {
         }
     }
 
+    /// The record with what is stored; one that may not be looked at has nothing.
+    pub(crate) fn faked(&self, real: Stat) -> Result<Stat> {
+        if !may_be_faked(&real) {
+            return Ok(real);
+        }
+        match self.fake_stat() {
+            Ok(stored) => Ok(stored.map_or(real, |fake| real.with_fake(&fake))),
+            Err(error) if matches!(error.errno(), Some(Errno::ACCESS | Errno::PERM)) => Ok(real),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Stores it, or removes what is stored.
     pub fn set_fake_stat(&self, fake: Option<&FakeStat>) -> Result<()> {
         match fake {
             Some(fake) => self.set_xattr(ATTRIBUTE.as_bytes(), fake.to_string().as_bytes()),
             None => self.remove_xattr(ATTRIBUTE.as_bytes()),
         }
+    }
+}
+
+impl Place<'_> {
+    /// Makes the plain file that stands for a link or node; the process owns it, as it would the real thing.
+    pub(crate) fn create_faked(&self, object: &NewObject<'_>) -> Result<()> {
+        let (mode, device, content): (u32, Device, &[u8]) = match *object {
+            NewObject::Symlink { target } => (0o120_777, Device::default(), target),
+            NewObject::Node { kind, mode, device } => {
+                let device = if kind.is_device() { device } else { Device::default() };
+                (kind.type_bits() | mode & 0o7777, device, b"")
+            }
+            NewObject::HardLink { .. } => {
+                return Err(Error::new(Op::Link, self.bytes(), Errno::INVAL));
+            }
+        };
+        let file = self.create_file(0o600)?;
+        let object = Object::opened(&file, self);
+        let fill = || {
+            file.write_all_at(content, 0)
+                .map_err(|error| Error::from_io(Op::Write, self.bytes(), &error))?;
+            let real = object.real_stat()?;
+            let fake = FakeStat { mode, device, uid: real.uid, gid: real.gid };
+            object.set_fake_stat(Some(&fake))?;
+            object.set_mode(fake.real_permissions())
+        };
+        fill().inspect_err(|_| {
+            // What does not stand for anything must not stay.
+            let _ = self.unlink();
+        })
+    }
+
+    /// The content of the plain file that stands for a link.
+    pub(crate) fn read_faked_link(&self) -> Result<Vec<u8>> {
+        /// Longer than any path.
+        const MOST: u64 = 4097;
+        let source = crate::OpenSource::default().open(self)?;
+        let mut target = Vec::new();
+        let read = source.file().take(MOST).read_to_end(&mut target);
+        read.map_err(|error| Error::from_io(Op::ReadLink, self.bytes(), &error))?;
+        Ok(target)
     }
 }
 

@@ -4,8 +4,9 @@ use rustix::fs::{Mode, OFlags, RawDir, openat, statat};
 use rustix::io::Errno;
 
 use crate::error::{Context, Error, Op, Result};
+use crate::fake::may_be_faked;
 use crate::resolve::SELF;
-use crate::{Dir, Kind, Name, RelPath, Stat};
+use crate::{Dir, Kind, Name, Object, RelPath, Stat};
 
 /// What is in a directory, in the order the system told; names share one buffer.
 #[derive(Debug, Default)]
@@ -91,9 +92,19 @@ impl Dir {
         for index in 0..listing.entries.len() {
             let slot = listing.entries[index];
             let stat = statat(self, listing.name(slot), SELF).map(Stat::from);
+            let stat = match stat {
+                Ok(real) if self.fakes() && may_be_faked(&real) => self.faked(&listing, slot, real),
+                stat => stat,
+            };
             listing.entries[index].stat = stat;
         }
         Ok(listing)
+    }
+
+    fn faked(&self, listing: &Listing, slot: Slot, real: Stat) -> rustix::io::Result<Stat> {
+        let path = RelPath::new(listing.name(slot)).map_err(|_| Errno::INVAL)?;
+        let place = self.place(path);
+        Object::from(&place).faked(real).map_err(|error| error.errno().unwrap_or(Errno::IO))
     }
 
     /// Reads the directory's names only.

@@ -19,6 +19,8 @@ use crate::{Place, RelPath, Stat, TempFile, Time, Xattrs};
 pub struct Object<'a> {
     at: At<'a>,
     path: RelPath<'a>,
+    /// Stored values take the place of real ones (--fake-super).
+    fakes: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -29,20 +31,33 @@ enum At<'a> {
 
 impl<'a> From<&'a Place<'a>> for Object<'a> {
     fn from(place: &'a Place<'a>) -> Self {
-        Self { at: At::Named(place), path: place.path() }
+        Self { at: At::Named(place), path: place.path(), fakes: place.directory().fakes() }
     }
 }
 
 impl<'a> From<&'a TempFile> for Object<'a> {
     fn from(file: &'a TempFile) -> Self {
-        Self::open(file.file(), file.path())
+        Self::open(file.file(), file.path()).faking(file.fakes())
     }
 }
 
 impl<'a> Object<'a> {
     /// An open file; `path` is what errors will name.
     pub fn open(file: &'a File, path: RelPath<'a>) -> Self {
-        Self { at: At::Open(file), path }
+        Self { at: At::Open(file), path, fakes: false }
+    }
+
+    /// The file that is open at `place`.
+    pub fn opened(file: &'a File, place: &Place<'a>) -> Self {
+        Self::open(file, place.path()).faking(place.directory().fakes())
+    }
+
+    pub(crate) fn faking(self, fakes: bool) -> Self {
+        Self { fakes, ..self }
+    }
+
+    pub(crate) fn fakes(&self) -> bool {
+        self.fakes
     }
 
     /// The name errors give it.
@@ -52,9 +67,15 @@ impl<'a> Object<'a> {
 
     /// Its record.
     pub fn stat(&self) -> Result<Stat> {
+        let real = self.real_stat()?;
+        if self.fakes { self.faked(real) } else { Ok(real) }
+    }
+
+    /// What the system says, whatever is stored.
+    pub(crate) fn real_stat(&self) -> Result<Stat> {
         match self.at {
             At::Open(file) => fstat(file).map(Stat::from).context(Op::Stat, self.bytes()),
-            At::Named(place) => place.stat(),
+            At::Named(place) => place.real_stat(),
         }
     }
 
@@ -207,7 +228,7 @@ impl<'a> Object<'a> {
         if first != Err(Errno::ACCESS) {
             return first;
         }
-        let Ok(stat) = self.stat() else { return first };
+        let Ok(stat) = self.real_stat() else { return first };
         if stat.mode & 0o200 != 0 || self.set_mode(stat.permissions() | 0o200).is_err() {
             return first;
         }

@@ -43,6 +43,12 @@ impl<'a> Place<'a> {
 
     /// The object's record; a link's own for a link.
     pub fn stat(&self) -> Result<Stat> {
+        let real = self.real_stat()?;
+        if self.directory.fakes() { Object::from(self).faked(real) } else { Ok(real) }
+    }
+
+    /// What the system says, whatever is stored.
+    pub(crate) fn real_stat(&self) -> Result<Stat> {
         statat(&self.directory, self.leaf(), SELF).map(Stat::from).context(Op::Stat, self.bytes())
     }
 
@@ -57,9 +63,10 @@ impl<'a> Place<'a> {
 
     /// A symbolic link's target.
     pub fn read_link(&self) -> Result<Vec<u8>> {
-        readlinkat(&self.directory, self.leaf(), Vec::new())
-            .map(std::ffi::CString::into_bytes)
-            .context(Op::ReadLink, self.bytes())
+        match readlinkat(&self.directory, self.leaf(), Vec::new()) {
+            Err(Errno::INVAL) if self.directory.fakes() => self.read_faked_link(),
+            result => result.map(std::ffi::CString::into_bytes).context(Op::ReadLink, self.bytes()),
+        }
     }
 
     /// Creates a directory with `mode` less umask.
@@ -84,6 +91,9 @@ impl<'a> Place<'a> {
 
     /// Creates what `object` describes; nothing may be there yet.
     pub fn create(&self, object: &NewObject<'_>) -> Result<()> {
+        if self.directory.fakes() && !matches!(object, NewObject::HardLink { .. }) {
+            return self.create_faked(object);
+        }
         match *object {
             NewObject::Symlink { target } => {
                 symlinkat(target, &self.directory, self.leaf()).context(Op::Symlink, self.bytes())
@@ -140,7 +150,7 @@ impl<'a> Place<'a> {
     pub fn open_directory(&self) -> Result<Dir> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         openat(&self.directory, self.leaf(), flags, Mode::empty())
-            .map(Dir::readable)
+            .map(|fd| Dir::readable(fd).faking(self.directory.fakes()))
             .context(Op::OpenDirectory, self.bytes())
     }
 
@@ -168,7 +178,11 @@ impl<'a> Place<'a> {
             | OFlags::NONBLOCK
             | OFlags::NOCTTY
             | OFlags::CLOEXEC;
-        let before = self.stat_if_present()?;
+        let before = match self.real_stat() {
+            Ok(stat) => Some(stat),
+            Err(error) if error.is_missing() => None,
+            Err(error) => return Err(error),
+        };
         // A device or fifo must not even be opened for writing unless wanted.
         if let Some(stat) = &before {
             self.require_regular(stat, devices)?;

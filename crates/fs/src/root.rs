@@ -10,8 +10,9 @@ use rustix::fs::{CWD, Mode, OFlags, fstat, mkdirat, openat, statat};
 use rustix::io::Errno;
 
 use crate::error::{Context, Error, Op, Result};
+use crate::fake::may_be_faked;
 use crate::resolve::{self, Links, Resolver, SELF, Trust, open_beneath};
-use crate::{Kind, Place, RelPath, RelPathBuf, Stat};
+use crate::{Kind, Object, Place, RelPath, RelPathBuf, Stat};
 
 /// A directory held open, under which all work is done: the top of a transfer, a module, a backup directory.
 ///
@@ -87,12 +88,12 @@ impl Root {
     }
 
     /// A root at `path` beneath this one; links on the way, the last place included, are treated as `links` says.
-    /// It inherits nothing but the resolver.
+    /// It inherits the resolver and what is stored for --fake-super, nothing else.
     pub fn descend(&self, path: RelPath<'_>, links: Links) -> Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY;
         let fd = open_beneath(self.top.as_fd(), path.as_bytes(), links, flags, self.resolver)
             .context(Op::ChangeDirectory, path.as_bytes())?;
-        Ok(Self::from_fd(fd).with_resolver(self.resolver))
+        Ok(self.like(fd))
     }
 
     /// A root at `path` beneath this one, whose links may lead anywhere beneath this one: a source inside of a daemon's
@@ -108,12 +109,23 @@ impl Root {
     pub fn descend_peer_option(&self, path: RelPath<'_>, trust: Trust<'_>) -> Result<Self> {
         let fd = resolve::open_operator_directory(self.top.as_fd(), path.as_bytes(), trust, true)
             .context(Op::ChangeDirectory, path.as_bytes())?;
-        Ok(Self::from_fd(fd).with_resolver(self.resolver))
+        Ok(self.like(fd))
+    }
+
+    fn like(&self, directory: OwnedFd) -> Self {
+        Self::from_fd(directory).with_resolver(self.resolver).with_fake_super(self.top.fakes)
     }
 
     /// Says what becomes of links among the directories of a path; refused by default.
     pub fn with_links(mut self, links: Links) -> Self {
         self.links = links;
+        self
+    }
+
+    /// Makes stored values take the place of real ones in everything beneath (--fake-super, behaviour.md 14.7): owners,
+    /// modes, devices and links are read from and kept in extended attributes of plain files and directories.
+    pub fn with_fake_super(mut self, fakes: bool) -> Self {
+        self.top.fakes = fakes;
         self
     }
 
@@ -143,7 +155,7 @@ impl Root {
             return Ok(found);
         }
         let fd = self.open_directory(path).context(Op::ChangeDirectory, path.as_bytes())?;
-        let directory = Dir::held(fd);
+        let directory = Dir::held(fd).faking(self.top.fakes);
         self.held().insert(path.as_bytes(), directory.clone());
         Ok(directory)
     }
@@ -161,16 +173,25 @@ impl Root {
 
     /// The record of what `path` leads to, following a link in the last place as the root's rule for links allows.
     pub fn stat_following(&self, path: RelPath<'_>) -> Result<Stat> {
-        self.open_following(path, OFlags::PATH)
+        let real = self
+            .open_following(path, OFlags::PATH)
             .and_then(|fd| fstat(&fd))
             .map(Stat::from)
-            .context(Op::Stat, path.as_bytes())
+            .context(Op::Stat, path.as_bytes())?;
+        if !self.top.fakes || !may_be_faked(&real) {
+            return Ok(real);
+        }
+        // What is stored needs a descriptor that can be read from.
+        match self.open_following(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC) {
+            Ok(fd) => Object::open(&File::from(fd), path).faking(true).stat(),
+            Err(_) => Ok(real),
+        }
     }
 
     /// Opens a directory for listing, following a link in the last place as the root's rule for links allows.
     pub fn open_directory_following(&self, path: RelPath<'_>) -> Result<Dir> {
         self.open_following(path, OFlags::RDONLY | OFlags::DIRECTORY)
-            .map(Dir::readable)
+            .map(|fd| Dir::readable(fd).faking(self.top.fakes))
             .context(Op::OpenDirectory, path.as_bytes())
     }
 
@@ -219,7 +240,11 @@ impl Root {
 
 /// An open directory; cloning shares the descriptor.
 #[derive(Clone, Debug)]
-pub struct Dir(Arc<Open>);
+pub struct Dir {
+    open: Arc<Open>,
+    /// Stored values count (--fake-super).
+    fakes: bool,
+}
 
 #[derive(Debug)]
 struct Open {
@@ -231,16 +256,25 @@ struct Open {
 impl Dir {
     /// A directory held for searching.
     pub(crate) fn held(fd: OwnedFd) -> Self {
-        Self(Arc::new(Open { fd, unlisted: AtomicBool::new(false) }))
+        Self { open: Arc::new(Open { fd, unlisted: AtomicBool::new(false) }), fakes: false }
     }
 
     /// A directory opened for listing.
     pub(crate) fn readable(fd: OwnedFd) -> Self {
-        Self(Arc::new(Open { fd, unlisted: AtomicBool::new(true) }))
+        Self { open: Arc::new(Open { fd, unlisted: AtomicBool::new(true) }), fakes: false }
+    }
+
+    pub(crate) fn faking(self, fakes: bool) -> Self {
+        Self { fakes, ..self }
+    }
+
+    /// Do stored values take the place of real ones in here? See [`Root::with_fake_super`].
+    pub(crate) fn fakes(&self) -> bool {
+        self.fakes
     }
 
     pub(crate) fn take_listing(&self) -> bool {
-        self.0.unlisted.swap(false, Ordering::Relaxed)
+        self.open.unlisted.swap(false, Ordering::Relaxed)
     }
 
     /// The place of `path`'s last component in this directory; `path` is what errors will name.
@@ -250,13 +284,16 @@ impl Dir {
 
     /// The directory's own record.
     pub fn stat(&self, path: RelPath<'_>) -> Result<Stat> {
+        if self.fakes {
+            return self.place(RelPath::ROOT).stat().map_err(|error| error.on(path));
+        }
         fstat(self).map(Stat::from).context(Op::Stat, path.as_bytes())
     }
 }
 
 impl AsFd for Dir {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.fd.as_fd()
+        self.open.fd.as_fd()
     }
 }
 

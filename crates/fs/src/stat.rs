@@ -108,6 +108,19 @@ impl Kind {
         }
     }
 
+    /// The type bits of a mode; those of a regular file where we know none.
+    pub(crate) fn type_bits(self) -> u32 {
+        match self {
+            Self::File | Self::Unknown => 0o100_000,
+            Self::Directory => 0o040_000,
+            Self::Symlink => 0o120_000,
+            Self::Fifo => 0o010_000,
+            Self::Socket => 0o140_000,
+            Self::CharDevice => 0o020_000,
+            Self::BlockDevice => 0o060_000,
+        }
+    }
+
     /// A character or block device.
     pub fn is_device(self) -> bool {
         matches!(self, Self::CharDevice | Self::BlockDevice)

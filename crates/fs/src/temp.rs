@@ -162,6 +162,10 @@ impl TempFile {
         self.path.as_path()
     }
 
+    pub(crate) fn fakes(&self) -> bool {
+        self.directory.fakes()
+    }
+
     /// Where it is now.
     pub fn place(&self) -> Place<'_> {
         self.directory.place(self.path.as_path())

@@ -124,6 +124,6 @@ fn names_to_remove(place: &Place<'_>, device: u64) -> Result<Vec<(RelPathBuf, Ki
 
 /// Gives the owner every right to the directory.
 fn lend_access(place: &Place<'_>) -> Result<()> {
-    let stat = place.stat()?;
+    let stat = place.real_stat()?;
     Object::from(place).set_mode(stat.permissions() | 0o700)
 }

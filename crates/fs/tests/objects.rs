@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use support::{Mount, Scene, is_root, names, path, skipped};
 use syncline_fs::{
-    Acl, AclKind, Attributes, BackedUp, BackupFor, Device, Errno, FakeStat, Kind, Links, NewObject,
-    Object, Place, Preserve, RelPath, Root, Scanner, TempFiles, Time, Trust, WantedXattrs, Xattrs,
+    Acl, AclKind, Attributes, BackedUp, BackupFor, Device, Errno, Kind, Links, NewObject, Object,
+    Place, Preserve, RelPath, Root, Scanner, TempFiles, Time, Trust, WantedXattrs, Xattrs,
     copy_object,
 };
 
@@ -205,18 +205,87 @@ fn what_fake_super_stores_takes_the_place_of_what_is_real() {
     if !stores_attributes(&place) {
         return;
     }
+    let faking = scene.root().with_fake_super(true);
+    let fake = faking.place(path("f")).unwrap();
+    let real = place.stat().unwrap();
+    assert_eq!(fake.stat().unwrap(), real);
+    let wanted =
+        Attributes { uid: Some(12), gid: Some(34), mode: Some(0o4444), ..Attributes::default() };
+    assert!(apply(&wanted, &fake));
+    assert!(!apply(&wanted, &fake));
     let object = Object::from(&place);
-    assert_eq!(object.fake_stat().unwrap(), None);
-    let fake = FakeStat { mode: 0o20_644, device: Device { major: 1, minor: 3 }, uid: 12, gid: 34 };
-    assert!(apply(&Attributes { fake: Some(Some(&fake)), ..Attributes::default() }, &place));
     let text = object.xattr(b"user.rsync.%stat").unwrap();
-    assert_eq!(text.as_deref(), Some(&b"20644 1,3 12:34"[..]));
-    let stat = place.stat().unwrap().with_fake(&object.fake_stat().unwrap().unwrap());
-    assert_eq!((stat.kind(), stat.uid, stat.gid), (Kind::CharDevice, 12, 34));
+    assert_eq!(text.as_deref(), Some(&b"104444 0,0 12:34"[..]));
+    let stat = fake.stat().unwrap();
+    assert_eq!((stat.permissions(), stat.uid, stat.gid), (0o4444, 12, 34));
+    let stat = place.stat().unwrap();
+    assert_eq!((stat.permissions(), stat.uid, stat.gid), (0o644, real.uid, real.gid));
+    // What the real object can say is not stored.
+    let own = Attributes {
+        uid: Some(real.uid),
+        gid: Some(real.gid),
+        mode: Some(0o640),
+        ..Attributes::default()
+    };
+    assert!(apply(&own, &fake));
+    assert_eq!(object.xattr(b"user.rsync.%stat").unwrap(), None);
+    assert_eq!(place.stat().unwrap().permissions(), 0o640);
     object.set_xattr(b"user.rsync.%stat", b"junk").unwrap();
-    assert!(object.fake_stat().unwrap_err().to_string().starts_with("corrupt user.rsync.%stat"));
-    assert!(apply(&Attributes { fake: Some(None), ..Attributes::default() }, &place));
-    assert_eq!(object.fake_stat().unwrap(), None);
+    let error = fake.stat().unwrap_err().to_string();
+    assert!(error.starts_with("corrupt user.rsync.%stat"), "{error}");
+}
+
+#[test]
+fn links_and_nodes_that_are_not_real_are_plain_files() {
+    let scene = Scene::new();
+    scene.file("f", "");
+    let root = scene.root();
+    if !stores_attributes(&root.place(path("f")).unwrap()) {
+        return;
+    }
+    let faking = scene.root().with_fake_super(true);
+    let device = Device { major: 7, minor: 300 };
+    let node = |kind| NewObject::Node { kind, mode: 0o640, device };
+    faking.place(path("block")).unwrap().create(&node(Kind::BlockDevice)).unwrap();
+    faking.place(path("fifo")).unwrap().create(&node(Kind::Fifo)).unwrap();
+    let link = faking.place(path("link")).unwrap();
+    link.create(&NewObject::Symlink { target: b"some/where" }).unwrap();
+    assert_eq!(link.read_link().unwrap(), b"some/where");
+    let held = faking.top().clone();
+    let listing = held.list(RelPath::ROOT, |_, _| true).unwrap();
+    let kind_of = |name: &[u8]| {
+        let entry = listing.iter().find(|entry| entry.name.as_bytes() == name).unwrap();
+        (entry.stat.unwrap().kind(), entry.stat.unwrap().rdev)
+    };
+    assert_eq!(kind_of(b"block"), (Kind::BlockDevice, device));
+    assert_eq!(kind_of(b"fifo"), (Kind::Fifo, Device::default()));
+    assert_eq!(kind_of(b"link").0, Kind::Symlink);
+    assert_eq!(faking.stat_following(path("link")).unwrap().kind(), Kind::Symlink);
+    for name in ["block", "fifo", "link"] {
+        assert_eq!(root.place(path(name)).unwrap().stat().unwrap().kind(), Kind::File, "{name}");
+    }
+}
+
+#[test]
+fn access_lists_that_are_not_real_are_stored_without_what_the_mode_says() {
+    let scene = Scene::new();
+    scene.file("f", "");
+    let root = scene.root();
+    let real = root.place(path("f")).unwrap();
+    if !stores_attributes(&real) {
+        return;
+    }
+    let faking = scene.root().with_fake_super(true);
+    let place = faking.place(path("f")).unwrap();
+    let acl = Acl { users: vec![(1, 7)], mask: Some(7), group: Some(4), ..Acl::from_mode(0o674) };
+    let wanted = Attributes { mode: Some(0o674), access_acl: Some(&acl), ..Attributes::default() };
+    assert!(apply(&wanted, &place));
+    assert!(!apply(&wanted, &place));
+    let stored = Object::from(&real).xattr(b"user.rsync.%aacl").unwrap().unwrap();
+    let stored = Acl::from_fake(&stored).unwrap();
+    assert_eq!((stored.user, stored.group, stored.mask), (None, Some(4), Some(7)));
+    assert_eq!(Object::from(&place).acl(AclKind::Access).unwrap(), Some(acl));
+    assert_eq!(Object::from(&real).acl(AclKind::Access).unwrap(), None);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::io;
 
-/// Why a journal cannot be used.
+/// Why a mirror cannot do its work.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -36,5 +36,23 @@ pub enum Error {
     NotAJournal {
         /// The segment.
         segment: u64,
+    },
+    /// A hook that cannot be run.
+    #[error("mirror {mirror}: hook[{number}]: {problem}")]
+    Hook {
+        /// The name of the mirror.
+        mirror: String,
+        /// Which of its hooks, from 0.
+        number: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A thread that could not be started.
+    #[error("cannot start a thread for a {what}: {error}")]
+    Thread {
+        /// What it was for.
+        what: &'static str,
+        /// What went wrong.
+        error: io::Error,
     },
 }

@@ -17,6 +17,9 @@ pub enum Todo {
     /// It is there, or was when this was written: send it as it is.
     Look(Look),
     /// It is gone with everything below it.
+    ///
+    /// A session either removes it without looking, or, if it finds the name back, compares everything below it: the
+    /// notice of the new one says nothing of what the old one held.
     Remove,
 }
 
@@ -96,7 +99,10 @@ impl Todo {
             Self::Look(look) => {
                 let reached = match look.below {
                     Below::Nothing => false,
-                    Below::Names => is_child && other.below() == Below::Nothing,
+                    // A gone name may come back, and then what was below it must still go.
+                    Below::Names => {
+                        is_child && other != Self::Remove && other.below() == Below::Nothing
+                    }
                     Below::Tree => true,
                 };
                 reached && (look.below_content || !other.is_forced())
@@ -248,6 +254,22 @@ impl Queue {
         self.waiting.values().chain(under_way).map(|entry| entry.since).min()
     }
 
+    /// Whether anything is to be done, or under way, at or below this path, or above it with what is below.
+    pub fn concerns(&self, path: RelPath<'_>) -> bool {
+        let key = Key::of(path);
+        let under_way = self.under_way.as_ref().map(|(_, entries)| entries);
+        [Some(&self.waiting), under_way].into_iter().flatten().any(|entries| {
+            let below = entries.range((Bound::Included(&key), Bound::Unbounded)).next();
+            let at_or_below = below.is_some_and(|(other, _)| *other == key || other.is_below(&key));
+            at_or_below
+                || key.ancestors().any(|above| {
+                    entries.get(&above).is_some_and(|entry| {
+                        entry.todo == Todo::Remove || entry.todo.below() > Below::Nothing
+                    })
+                })
+        })
+    }
+
     /// What waits, in the order of a walk.
     pub fn iter(&self) -> impl Iterator<Item = Pending> {
         self.waiting.iter().map(|(key, entry)| Pending {
@@ -346,18 +368,17 @@ impl Queue {
         // Leave room, or the next path would collapse again.
         let aim = self.limit / 4 * 3;
         let mut made: BTreeMap<Key, Todo> = BTreeMap::new();
-        self.regroup(&mut made, |key, todo| {
-            (todo.below() == Below::Nothing)
-                .then(|| key.parent())
-                .flatten()
-                .map(|parent| (parent, Below::Names))
+        self.regroup(&mut made, 2, |key, todo| {
+            let below = if todo == Todo::Remove { Below::Tree } else { Below::Names };
+            let parent = (todo.below() == Below::Nothing).then(|| key.parent()).flatten();
+            parent.map(|parent| (parent, below))
         });
         let deepest = self.waiting.keys().map(Key::depth).max().unwrap_or(0);
         for depth in (0..deepest).rev() {
             if self.waiting.len() <= aim.max(1) {
                 break;
             }
-            self.regroup(&mut made, |key, _| {
+            self.regroup(&mut made, 1, |key, _| {
                 (key.depth() > depth).then(|| (key.cut_to(depth), Below::Tree))
             });
         }
@@ -366,10 +387,11 @@ impl Queue {
         made.into_iter().collect()
     }
 
-    /// Moves each entry into the one that `group` names for it, if two or more have the same.
+    /// Moves each entry into the one that `group` names for it, if `fewest` or more have the same.
     fn regroup(
         &mut self,
         made: &mut BTreeMap<Key, Todo>,
+        fewest: usize,
         group: impl Fn(&Key, Todo) -> Option<(Key, Below)>,
     ) {
         let mut sizes: BTreeMap<Key, usize> = BTreeMap::new();
@@ -379,9 +401,8 @@ impl Queue {
             }
         }
         for (key, entry) in std::mem::take(&mut self.waiting) {
-            let goal = group(&key, entry.todo).filter(|(goal, below)| {
-                *below == Below::Tree || sizes.get(goal).is_some_and(|&size| size > 1)
-            });
+            let goal = group(&key, entry.todo)
+                .filter(|(goal, _)| sizes.get(goal).is_some_and(|&size| size >= fewest));
             let Some((goal, below)) = goal else {
                 self.merge(key, entry);
                 continue;
@@ -485,6 +506,13 @@ mod tests {
     }
 
     #[test]
+    fn a_comparison_of_names_does_not_forget_that_one_was_gone_in_between() {
+        let names = Todo::names();
+        expect(&[("d", names), ("d/a", Todo::Remove)], &[("d", names), ("d/a", Todo::Remove)]);
+        expect(&[("d/a", Todo::Remove), ("d", names)], &[("d", names), ("d/a", Todo::Remove)]);
+    }
+
+    #[test]
     fn what_a_comparison_finds_anyway_does_not_wait_but_known_changes_of_content_do() {
         let (tree, names, changed) = (Todo::tree(), Todo::names(), Todo::changed());
         expect(
@@ -523,6 +551,10 @@ mod tests {
         // Even one is enough for everything.
         assert_eq!(
             shown(&queue(1, &[("a", Todo::Remove), ("b", Todo::attributes())])),
+            [(".".to_owned(), Todo::tree())]
+        );
+        assert_eq!(
+            shown(&queue(1, &[("a", Todo::attributes()), ("b", Todo::attributes())])),
             [(".".to_owned(), Todo::names())]
         );
     }

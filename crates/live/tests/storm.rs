@@ -97,8 +97,11 @@ fn carry(source: &Tree, target: &mut Tree, pending: &Pending) {
         bytes => str::from_utf8(bytes).unwrap(),
     };
     match pending.todo {
-        // Looked up again (R42): it may be back, and then something tells so.
-        Todo::Remove => send(source, target, path, false),
+        // Looked up again (R42): where the name is back, nobody tells that what was below it is gone.
+        Todo::Remove => {
+            send(source, target, path, false);
+            compare(source, target, path, Below::Tree, false);
+        }
         Todo::Look(look) => {
             send(source, target, path, look.content);
             compare(source, target, path, look.below, look.below_content);

@@ -1,47 +1,86 @@
-//! Shell completions, from the table.
+//! Shell completions, from the table. The parts are public, so that another program completes its own options the same way.
 
 use std::fmt::Write as _;
 
-use crate::table::{Argument, Hint, Mode, Row, rows};
+use crate::table::{Argument, Hint, Mode, rows};
 
-/// Every documented long spelling with its dashes, and whether it takes a value.
-fn words(mode: Mode) -> impl Iterator<Item = (&'static Row, String, bool)> {
-    rows().filter(move |row| row.mode == mode).flat_map(|row| {
-        let takes = row.argument != Argument::None;
-        row.spellings()
-            .filter(|spelling| spelling.shown)
-            .map(move |spelling| (row, format!("--{}", spelling.text), takes && !spelling.negative))
-            .collect::<Vec<_>>()
-    })
+/// An option as completions offer it.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    /// Its letter.
+    pub letter: Option<u8>,
+    /// Its names without dashes.
+    pub names: Vec<&'static str>,
+    /// More names, which take no value.
+    pub plain: Vec<&'static str>,
+    /// What its value is called; `None` for a flag.
+    pub value: Option<&'static str>,
+    /// What may stand there.
+    pub hint: Hint,
+    /// What it does, in a line.
+    pub help: &'static str,
+}
+
+impl Offer {
+    /// Every name, and whether it takes a value.
+    fn words(&self) -> impl Iterator<Item = (&'static str, bool)> + '_ {
+        let names = self.names.iter().map(|&name| (name, self.value.is_some()));
+        names.chain(self.plain.iter().map(|&name| (name, false)))
+    }
+}
+
+/// What a mode of the table has to offer.
+fn offers(mode: Mode) -> Vec<Offer> {
+    let documented = rows().filter(|row| row.is_in(mode));
+    documented
+        .map(|row| Offer {
+            letter: row.letter_in(mode).filter(|_| !row.names.is_empty() || row.hidden.is_empty()),
+            names: row.names.to_vec(),
+            plain: row.shown_negations.to_vec(),
+            value: match row.argument {
+                Argument::None => None,
+                Argument::Integer(name) | Argument::Text(name) => Some(name),
+            },
+            hint: row.hint,
+            help: row.help,
+        })
+        .collect()
 }
 
 /// The completion of bash for a program.
 pub fn bash(program: &str, mode: Mode) -> String {
     let function = program.replace('-', "_");
+    let body = bash_function(&function, &offers(mode));
+    format!("{body}complete -o filenames -F _{function} {program}\n")
+}
+
+/// The function that completes these options in bash; its name gets an underscore in front.
+pub fn bash_function(function: &str, offers: &[Offer]) -> String {
+    let words = offers.iter().flat_map(Offer::words);
     let options: Vec<String> =
-        words(mode).map(|(_, word, takes)| if takes { format!("{word}=") } else { word }).collect();
+        words.map(|(word, takes)| format!("--{word}{}", if takes { "=" } else { "" })).collect();
     let mut text = format!(
         "_{function}() {{\n    local word=\"${{COMP_WORDS[COMP_CWORD]}}\" before=\"${{COMP_WORDS[COMP_CWORD-1]}}\"\n    \
          if [[ $word == = ]]; then\n        word=\n    elif [[ $before == = ]]; then\n        \
          before=\"${{COMP_WORDS[COMP_CWORD-2]}}\"\n    fi\n    case \"$before\" in\n"
     );
-    for (row, word, takes) in words(mode) {
-        if !takes {
-            continue;
-        }
-        let offer = match row.hint {
+    for offer in offers.iter().filter(|offer| offer.value.is_some()) {
+        let complete = match offer.hint {
             Hint::Any => continue,
             Hint::File => "compgen -f -- \"$word\"".to_owned(),
             Hint::Directory => "compgen -d -- \"$word\"".to_owned(),
             Hint::Words(list) => format!("compgen -W '{}' -- \"$word\"", list.join(" ")),
         };
-        let _ = writeln!(text, "        {word}) mapfile -t COMPREPLY < <({offer}); return ;;");
+        for name in &offer.names {
+            let _ =
+                writeln!(text, "        --{name}) mapfile -t COMPREPLY < <({complete}); return ;;");
+        }
     }
     let _ = write!(
         text,
         "    esac\n    if [[ $word == -* ]]; then\n        mapfile -t COMPREPLY < <(compgen -W '{}' -- \"$word\")\n        \
          [[ ${{COMPREPLY[0]}} == *= ]] && compopt -o nospace\n    else\n        \
-         mapfile -t COMPREPLY < <(compgen -f -- \"$word\")\n    fi\n}}\ncomplete -o filenames -F _{function} {program}\n",
+         mapfile -t COMPREPLY < <(compgen -f -- \"$word\")\n    fi\n}}\n",
         options.join(" ")
     );
     text
@@ -49,6 +88,11 @@ pub fn bash(program: &str, mode: Mode) -> String {
 
 /// The completion of zsh.
 pub fn zsh(program: &str, mode: Mode) -> String {
+    format!("#compdef {program}\n\n{}", zsh_arguments(&offers(mode)))
+}
+
+/// The command of zsh that completes these options.
+pub fn zsh_arguments(offers: &[Offer]) -> String {
     let quote = |text: &str| {
         text.replace('\\', "\\\\")
             .replace('\'', "'\\''")
@@ -56,32 +100,24 @@ pub fn zsh(program: &str, mode: Mode) -> String {
             .replace(']', "\\]")
             .replace(':', "\\:")
     };
-    let mut text = format!("#compdef {program}\n\n_arguments -s -S \\\n");
-    for row in rows().filter(|row| row.mode == mode) {
-        let action = match row.hint {
+    let mut text = "_arguments -s -S \\\n".to_owned();
+    for offer in offers {
+        let action = match offer.hint {
             Hint::Any => " ".to_owned(),
             Hint::File => "_files".to_owned(),
             Hint::Directory => "_files -/".to_owned(),
             Hint::Words(list) => format!("({})", list.join(" ")),
         };
-        let value = match row.argument {
-            Argument::None => String::new(),
-            Argument::Integer(name) | Argument::Text(name) => format!(":{}:{action}", quote(name)),
-        };
-        let documented = !row.names.is_empty() || row.hidden.is_empty();
-        if let Some(letter) = row.short.filter(|_| documented) {
+        let value =
+            offer.value.map(|name| format!(":{}:{action}", quote(name))).unwrap_or_default();
+        let help = quote(offer.help);
+        if let Some(letter) = offer.letter {
             let sign = if value.is_empty() { "" } else { "+" };
-            let _ =
-                writeln!(text, "    '*-{}{sign}[{}]{value}' \\", letter as char, quote(row.help));
+            let _ = writeln!(text, "    '*-{}{sign}[{help}]{value}' \\", letter as char);
         }
-        for spelling in row.spellings().filter(|spelling| spelling.shown) {
-            let (sign, value) = if spelling.negative || value.is_empty() {
-                ("", "")
-            } else {
-                ("=", value.as_str())
-            };
-            let _ =
-                writeln!(text, "    '*--{}{sign}[{}]{value}' \\", spelling.text, quote(row.help));
+        for (word, takes) in offer.words() {
+            let (sign, value) = if takes { ("=", value.as_str()) } else { ("", "") };
+            let _ = writeln!(text, "    '*--{word}{sign}[{help}]{value}' \\");
         }
     }
     text.push_str("    '*:file:_files'\n");
@@ -90,38 +126,31 @@ pub fn zsh(program: &str, mode: Mode) -> String {
 
 /// The completion of fish.
 pub fn fish(program: &str, mode: Mode) -> String {
+    fish_options(program, &offers(mode))
+}
+
+/// The commands of fish that complete these options of a command: a program's name, perhaps with a condition.
+pub fn fish_options(command: &str, offers: &[Offer]) -> String {
     let quote = |text: &str| text.replace('\\', "\\\\").replace('\'', "\\'");
     let mut text = String::new();
-    for row in rows().filter(|row| row.mode == mode) {
-        let value = match (row.argument, row.hint) {
-            (Argument::None, _) => String::new(),
+    for offer in offers {
+        let value = match (offer.value, offer.hint) {
+            (None, _) => String::new(),
             (_, Hint::Any) => " -x".to_owned(),
             (_, Hint::File) => " -rF".to_owned(),
             (_, Hint::Directory) => " -xa '(__fish_complete_directories)'".to_owned(),
             (_, Hint::Words(list)) => format!(" -xa '{}'", quote(&list.join(" "))),
         };
-        let documented = !row.names.is_empty() || row.hidden.is_empty();
-        let letter = row
-            .short
-            .filter(|_| documented)
-            .map(|letter| format!(" -s {}", letter as char))
-            .unwrap_or_default();
-        let mut letter = Some(letter).filter(|letter| !letter.is_empty());
-        for spelling in row.spellings().filter(|spelling| spelling.shown) {
-            let (letter, value) = if spelling.negative {
-                (String::new(), "")
-            } else {
-                (letter.take().unwrap_or_default(), value.as_str())
-            };
-            let _ = writeln!(
-                text,
-                "complete -c {program}{letter} -l {}{value} -d '{}'",
-                spelling.text,
-                quote(row.help)
-            );
+        let help = quote(offer.help);
+        let mut letter = offer.letter.map(|letter| format!(" -s {}", letter as char));
+        for (word, takes) in offer.words() {
+            let negative = offer.plain.contains(&word);
+            let letter = if negative { None } else { letter.take() }.unwrap_or_default();
+            let value = if takes { value.as_str() } else { "" };
+            let _ = writeln!(text, "complete -c {command}{letter} -l {word}{value} -d '{help}'");
         }
         if let Some(letter) = letter {
-            let _ = writeln!(text, "complete -c {program}{letter}{value} -d '{}'", quote(row.help));
+            let _ = writeln!(text, "complete -c {command}{letter}{value} -d '{help}'");
         }
     }
     text
@@ -143,7 +172,7 @@ mod tests {
 
     #[test]
     fn shells_accept_their_completions() {
-        for mode in [Mode::Transfer, Mode::Daemon] {
+        for mode in [Mode::Transfer, Mode::Daemon, Mode::Live] {
             for (shell, script) in [
                 ("bash", bash("syncline", mode)),
                 ("zsh", zsh("syncline", mode)),

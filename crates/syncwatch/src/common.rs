@@ -268,11 +268,19 @@ pub(crate) fn backend(name: &[u8]) -> Result<Backend, String> {
     }
 }
 
-/// The events part of a help text.
-pub(crate) fn help_events() -> String {
-    let lines =
-        crate::events::NAMES.iter().map(|(name, _, meaning)| format!("\t{name:<15} {meaning}\n"));
-    std::iter::once("Events:\n".to_owned()).chain(lines).collect::<Vec<_>>().concat()
+/// The top of what is mounted where a path leads.
+pub(crate) fn mount_point(path: &Path) -> Result<PathBuf, rustix::io::Errno> {
+    let of = |path: &Path| {
+        let flags = rustix::fs::StatxFlags::MNT_ID;
+        rustix::fs::statx(rustix::fs::CWD, path, rustix::fs::AtFlags::empty(), flags)
+            .map(|status| status.stx_mnt_id)
+    };
+    let real = path.canonicalize().map_err(|error| {
+        rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO)
+    })?;
+    let mount = of(&real)?;
+    let inside = real.ancestors().take_while(|above| of(above) == Ok(mount)).last();
+    Ok(inside.unwrap_or(&real).to_path_buf())
 }
 
 #[cfg(test)]

@@ -21,6 +21,17 @@ pub(crate) const NAMES: &[(&str, u32, &str)] = &[
     ("unmount", 0x2000, "the file system of a watched file or directory was unmounted"),
 ];
 
+/// The names alone.
+pub(crate) const ALL_NAMES: &[&str] = {
+    let mut names = [""; NAMES.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = NAMES[at].0;
+        at += 1;
+    }
+    &{ names }
+};
+
 /// Names that `-e` takes and the help does not list.
 const HIDDEN: &[(&str, u32)] = &[
     ("q_overflow", 0x4000),

@@ -4,12 +4,32 @@ use std::collections::VecDeque;
 
 /// One option of a table.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Spec {
+pub(crate) struct Row {
     pub(crate) long: &'static str,
     pub(crate) short: Option<u8>,
-    pub(crate) takes_value: bool,
+    /// What its value is called; `None` for a flag.
+    pub(crate) value: Option<&'static str>,
+    /// What may stand there.
+    pub(crate) values: Values,
+    /// What it does, in lines that fit the help.
+    pub(crate) help: &'static str,
     /// An option that the stock tools do not have: only its full name counts, so that no abbreviation changes its meaning.
     pub(crate) ours: bool,
+}
+
+/// What a completion offers for a value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Values {
+    Any,
+    Files,
+    Words(&'static [&'static str]),
+}
+
+impl Row {
+    /// The row with what may stand for its value.
+    pub(crate) const fn takes(self, values: Values) -> Self {
+        Self { values, ..self }
+    }
 }
 
 /// What the command line holds at one point.
@@ -22,7 +42,7 @@ pub(crate) enum Word {
 /// Reads a command line word by word.
 pub(crate) struct Parser {
     program: String,
-    table: &'static [Spec],
+    table: &'static [Row],
     words: VecDeque<Vec<u8>>,
     /// The rest of a bundle of short options.
     bundle: Vec<u8>,
@@ -32,7 +52,7 @@ pub(crate) struct Parser {
 }
 
 impl Parser {
-    pub(crate) fn new(program: &str, table: &'static [Spec], words: Vec<Vec<u8>>) -> Self {
+    pub(crate) fn new(program: &str, table: &'static [Row], words: Vec<Vec<u8>>) -> Self {
         Self {
             program: program.to_owned(),
             table,
@@ -69,7 +89,7 @@ impl Parser {
         let Some(spec) = self.table.iter().find(|spec| spec.short == Some(letter)) else {
             return Err(self.error(&format!("invalid option -- '{}'", letter as char)));
         };
-        if !spec.takes_value {
+        if spec.value.is_none() {
             return Ok(Word::Option(spec.long, None));
         }
         let attached = std::mem::take(&mut self.bundle);
@@ -94,7 +114,7 @@ impl Parser {
         let spec = if let Some(exact) = exact {
             exact
         } else {
-            let candidates: Vec<&Spec> = self
+            let candidates: Vec<&Row> = self
                 .table
                 .iter()
                 .filter(|spec| !spec.ours && spec.long.as_bytes().starts_with(name))
@@ -112,7 +132,7 @@ impl Parser {
             }
         };
         let name = spec.long;
-        match (spec.takes_value, value) {
+        match (spec.value.is_some(), value) {
             (false, None) => Ok(Word::Option(name, None)),
             (false, Some(_)) => {
                 Err(self.error(&format!("option '--{name}' doesn't allow an argument")))
@@ -130,32 +150,37 @@ impl Parser {
     }
 }
 
-/// A row of a table.
-pub(crate) const fn flag(long: &'static str, short: Option<u8>) -> Spec {
-    Spec { long, short, takes_value: false, ours: false }
+/// A row without a value.
+pub(crate) const fn flag(long: &'static str, short: Option<u8>, help: &'static str) -> Row {
+    Row { long, short, value: None, values: Values::Any, help, ours: false }
 }
 
 /// A row with a value.
-pub(crate) const fn value(long: &'static str, short: Option<u8>) -> Spec {
-    Spec { long, short, takes_value: true, ours: false }
+pub(crate) const fn value(
+    long: &'static str,
+    short: Option<u8>,
+    name: &'static str,
+    help: &'static str,
+) -> Row {
+    Row { long, short, value: Some(name), values: Values::Any, help, ours: false }
 }
 
 /// A row that the stock tools do not have.
-pub(crate) const fn ours(long: &'static str, takes_value: bool) -> Spec {
-    Spec { long, short: None, takes_value, ours: true }
+pub(crate) const fn ours(row: Row) -> Row {
+    Row { ours: true, ..row }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const TABLE: &[Spec] = &[
-        flag("monitor", Some(b'm')),
-        value("timeout", Some(b't')),
-        value("timefmt", None),
-        value("exclude", None),
-        value("excludei", None),
-        ours("time-travel", false),
+    const TABLE: &[Row] = &[
+        flag("monitor", Some(b'm'), ""),
+        value("timeout", Some(b't'), "seconds", ""),
+        value("timefmt", None, "fmt", ""),
+        value("exclude", None, "pattern", ""),
+        value("excludei", None, "pattern", ""),
+        ours(flag("time-travel", None, "")),
     ];
 
     fn all(words: &[&str]) -> Vec<Result<Word, String>> {

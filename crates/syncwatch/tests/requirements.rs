@@ -300,6 +300,24 @@ fn r12_names_with_newlines_and_bytes_that_are_no_text_are_printed_raw() {
 }
 
 #[test]
+fn r13_empty_elements_mean_nothing_a_lone_percent_is_printed_and_an_empty_time_is_empty() {
+    let top = tree(&["d"]);
+    for (events, format, expected) in
+        [("create,", "%f%", "a%"), (",,create", "%f[%T]", "b[]"), ("create", "%f%%", "c%")]
+    {
+        let mut words = vec!["-m", "-e", events, "--format", format];
+        if format.contains("%T") {
+            words.extend(["--timefmt", ""]);
+        }
+        words.push("d");
+        let mut tool = Tool::watching(&words, top.path());
+        touch(&top.path().join("d").join(&expected[..1]));
+        tool.wait_for_line(expected);
+        assert_eq!(tool.stop().len(), 1, "{format}");
+    }
+}
+
+#[test]
 fn r14_the_kernel_queue_is_read_while_nobody_reads_the_output() {
     let top = tree(&["d"]);
     let (mut tool, stdout) = Tool::unread(&["-m", "-e", "create,q_overflow", "d"], top.path());
@@ -347,6 +365,182 @@ fn r17_the_watchers_own_reading_is_not_printed() {
         "{said:?}"
     );
     assert_eq!(said.len(), 3);
+}
+
+/// The set-up time of 100,000 directories is measured by `cargo xtask bench watch`.
+#[test]
+fn r18_a_watch_takes_at_most_250_bytes_of_memory() {
+    let top = tree(&["empty", "d"]);
+    for n in 0..20_000 {
+        fs::create_dir_all(top.path().join(format!("d/{}/{}", n % 100, n / 100))).unwrap();
+    }
+    let resident = |directory| {
+        let tool = Tool::watching(&["-mr", directory], top.path());
+        (tool.resident_kilobytes(), tool.watches())
+    };
+    let (base, one) = resident("empty");
+    let (full, all) = resident("d");
+    assert_eq!((one, all), (1, 20_101));
+    let each = full.saturating_sub(base) * 1024 / all as u64;
+    assert!(each <= 250, "{each} bytes a watch");
+}
+
+/// Whether this process may mark a whole file system, asked of the tool itself.
+fn fanotify_works(name: &str, top: &Path) -> bool {
+    let mut tool =
+        Tool::start("inotifywait", &["-t", "1", "-e", "create", "--backend", "fanotify", "d"], top);
+    let works = tool.end().code() == Some(2);
+    if !works {
+        eprintln!("SKIPPED {name}: fanotify is not to be had here");
+    }
+    works
+}
+
+#[test]
+fn r19_fanotify_prints_what_inotify_prints() {
+    let top = tree(&["d/sub/deep", "o"]);
+    if !fanotify_works("r19_fanotify_prints_what_inotify_prints", top.path()) {
+        return;
+    }
+    let print = |words: &[&str], round: u32| {
+        let all = ["-e", "create,delete,move,close_write,delete_self,move_self", "-mr", "d"];
+        let mut tool = Tool::watching(&[words, &all].concat(), top.path());
+        let (from, to) = (format!("from{round}"), format!("to{round}"));
+        // Step by step: what is unread may be merged, and is told as it is now.
+        let d = top.path().join("d");
+        let mut seen = |step: &dyn Fn(), line: String| {
+            step();
+            tool.wait_for_line(&line);
+        };
+        seen(&|| touch(&d.join("sub").join(&from)), format!("d/sub/ CLOSE_WRITE,CLOSE {from}"));
+        seen(
+            &|| fs::rename(d.join("sub").join(&from), d.join("sub/deep").join(&to)).unwrap(),
+            format!("d/sub/deep/ MOVED_TO {to}"),
+        );
+        seen(
+            &|| fs::rename(d.join("sub/deep"), d.join("sub/moved")).unwrap(),
+            "d/sub/moved/ MOVE_SELF ".into(),
+        );
+        seen(
+            &|| fs::remove_file(d.join("sub/moved").join(&to)).unwrap(),
+            format!("d/sub/moved/ DELETE {to}"),
+        );
+        seen(
+            &|| fs::rename(d.join("sub/moved"), d.join("sub/deep")).unwrap(),
+            "d/sub/deep/ MOVE_SELF ".into(),
+        );
+        seen(&|| fs::create_dir(d.join(&from)).unwrap(), format!("d/ CREATE,ISDIR {from}"));
+        seen(&|| fs::remove_dir(d.join(&from)).unwrap(), format!("d/ DELETE,ISDIR {from}"));
+        tool.stop()
+            .into_iter()
+            .map(|line| line.replace(&round.to_string(), "N"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(print(&["-F"], 1), print(&[], 2));
+    assert_eq!(
+        print(&["--fanotify", "-I"], 3),
+        print(&[], 4),
+        "-I means inotify whatever else is said"
+    );
+}
+
+#[test]
+fn r19_one_mark_takes_the_place_of_all_watches() {
+    let top = tree(&["d/a/b/c"]);
+    if !fanotify_works("r19_one_mark_takes_the_place_of_all_watches", top.path()) {
+        return;
+    }
+    let mut tool = Tool::watching(&["-mrF", "-e", "create", "d"], top.path());
+    assert_eq!(tool.watches(), 0);
+    touch(&top.path().join("d/a/b/c/f"));
+    tool.wait_for_line("d/a/b/c/ CREATE f");
+    let mut tool = Tool::start("inotifywatch", &["-rF", "-e", "create", "-z", "d"], top.path());
+    tool.wait_for_error("Finished establishing watches");
+    touch(&top.path().join("d/a/g"));
+    tool.signal("INT");
+    tool.end();
+    assert_eq!(
+        tool.said,
+        [
+            "total  create  filename",
+            "1      1       d/a/",
+            "0      0       d/",
+            "0      0       d/a/b/",
+            "0      0       d/a/b/c/"
+        ]
+    );
+}
+
+#[test]
+fn r19_after_an_overflow_with_fanotify_every_file_is_reported_once() {
+    let name = "r19_after_an_overflow_with_fanotify_every_file_is_reported_once";
+    let top = tree(&["d/s"]);
+    if !fanotify_works(name, top.path()) {
+        return;
+    }
+    touch(&top.path().join("d/gone"));
+    let mut tool = Tool::watching(&["-mrF", "-e", "create,delete,q_overflow", "d"], top.path());
+    tool.signal("STOP");
+    for n in 0..20_000 {
+        touch(&top.path().join(format!("d/{n}")));
+    }
+    fs::remove_file(top.path().join("d/gone")).unwrap();
+    touch(&top.path().join("d/s/f"));
+    tool.signal("CONT");
+    let mut missing: HashSet<String> = (0..20_000).map(|n| format!("d/ CREATE {n}")).collect();
+    missing.extend(["d/ DELETE gone", "d/s/ CREATE f", " Q_OVERFLOW "].map(String::from));
+    while !missing.is_empty() {
+        tool.wait_for("of the lost ones", |_| true);
+        let line = tool.said.pop().unwrap();
+        assert!(missing.remove(&line), "{line} was printed twice or never happened");
+    }
+    tool.wait_for_error("queue was full");
+}
+
+#[test]
+fn r19_a_whole_file_system_is_watched_from_any_path_on_it() {
+    let name = "r19_a_whole_file_system_is_watched_from_any_path_on_it";
+    let top = tree(&["d", "m"]);
+    if !fanotify_works(name, top.path()) {
+        return;
+    }
+    let script = "mount -t tmpfs none m && mkdir m/a m/b && exec \"$0\" \"$@\"";
+    let mut tool = Tool::spawn(
+        Command::new("unshare")
+            .args(["-m", "--propagation", "private", "sh", "-c", script])
+            .args([env!("CARGO_BIN_EXE_syncwatch"), "wait", "-S", "-t", "10", "m/a"])
+            .args(["-e", "create", "--ready-file", "m/b/ready"])
+            .current_dir(top.path()),
+    );
+    assert_eq!(tool.end().code(), Some(0));
+    let place = top.path().canonicalize().unwrap().join("m/b/");
+    assert_eq!(tool.said, [format!("{} CREATE ready", place.display())]);
+}
+
+#[test]
+fn r19_who_may_not_use_fanotify_gets_inotify_without_a_word_and_no_whole_file_system() {
+    let name = "r19_who_may_not_use_fanotify_gets_inotify_without_a_word";
+    let able = Command::new("unshare").args(["-Ur", "true"]).output();
+    if !able.is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED {name}: needs user namespaces");
+        return;
+    }
+    let top = tree(&["d/sub", "e"]);
+    let unprivileged = |words: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["-Ur", env!("CARGO_BIN_EXE_syncwatch"), "wait"]).args(words);
+        Tool::spawn(command.current_dir(top.path()))
+    };
+    let mut tool = unprivileged(&["-mrF", "-e", "create", "e", "d"]);
+    assert!(tool.wait_for_error("").starts_with("Setting up watches."));
+    assert_eq!(tool.wait_for_error(""), "Watches established.");
+    touch(&top.path().join("d/sub/f"));
+    tool.wait_for_line("d/sub/ CREATE f");
+    touch(&top.path().join("e/f"));
+    tool.wait_for_line("e/ CREATE f");
+    let mut tool = unprivileged(&["-S", "d"]);
+    assert_eq!(tool.end().code(), Some(1));
+    tool.wait_for_error("Couldn't add filesystem watch d: Operation not permitted");
 }
 
 #[test]

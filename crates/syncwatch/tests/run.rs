@@ -204,3 +204,20 @@ fn a_signal_stops_the_command_too() {
     assert_eq!(tool.end().signal(), Some(signal_hook::consts::SIGTERM));
     assert_eq!(tool.said, ["start d/a", "stop"]);
 }
+
+#[test]
+fn a_file_of_rules_in_a_directory_counts_there_and_below_and_its_changes_count_at_once() {
+    let top = config();
+    fs::create_dir_all(top.path().join("d/sub/deep")).unwrap();
+    fs::write(top.path().join("d/sub/.rules"), "- *.log\n").unwrap();
+    let mut tool = start(&["--filter", ": .rules", "d", "--", "echo", "{}"], top.path());
+    fs::write(top.path().join("d/sub/deep/a.log"), "x").unwrap();
+    fs::write(top.path().join("d/b.log"), "x").unwrap();
+    tool.wait_for("of a run", |_| true);
+    assert_eq!(tool.said, ["d/b.log"]);
+    fs::write(top.path().join("d/sub/.rules"), "- *.tmp\n").unwrap();
+    tool.wait_for_line("d/sub/.rules");
+    fs::write(top.path().join("d/sub/deep/c.log"), "x").unwrap();
+    fs::write(top.path().join("d/sub/deep/c.tmp"), "x").unwrap();
+    tool.wait_for_line("d/sub/deep/c.log");
+}

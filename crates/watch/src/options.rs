@@ -57,16 +57,18 @@ pub struct Options {
     pub report_found: bool,
     /// After an overflow, look at everything and tell the differences.
     pub rescan: bool,
-    /// Remember the names of all files, so that a rescan can also tell which are gone; costs about 15 bytes a file.
+    /// Remember the names of all files, so that a rescan can also tell which are gone. Costs about 15 bytes a file with inotify,
+    /// and with fanotify about 60 bytes a name and a look at the whole tree when a root is added.
     pub remember_names: bool,
     /// A root is a name: a file stays watched when it is replaced, and a root that leaves its name is lost.
     /// Otherwise a root is whatever had that name when it was added.
     pub by_name: bool,
     /// Watch a lost root again when something on the same file system has its name.
     pub reattach: bool,
-    /// Enter symbolic links to directories.
+    /// Enter symbolic links to directories; inotify only.
     pub follow_links: bool,
-    /// Watch a root that is a symbolic link itself instead of what it points to.
+    /// Watch a root that is a symbolic link itself instead of what it points to, unless that is a directory with everything
+    /// below it.
     pub watch_links: bool,
     /// What to do when watches run out.
     pub on_limit: OnLimit,

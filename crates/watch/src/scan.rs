@@ -7,6 +7,8 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, Stat};
 use rustix::io::Errno;
 
+use crate::mask::Mask;
+
 /// What an entry is, as far as a watcher cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -126,6 +128,21 @@ pub(crate) fn stat_at(directory: BorrowedFd<'_>, name: &CStr) -> Result<Stat, Er
 pub(crate) fn leads_to_directory(directory: BorrowedFd<'_>, name: &CStr) -> bool {
     rustix::fs::statat(directory, name, AtFlags::empty())
         .is_ok_and(|stat| kind(&stat) == Kind::Directory)
+}
+
+/// What is told of an entry that may have changed since a moment of the file system's clock.
+pub(crate) fn changed_since(status: &Stat, good: (i64, i64)) -> &'static [Mask] {
+    if (status.st_ctime, status.st_ctime_nsec as i64) < good {
+        return &[];
+    }
+    if kind(status) == Kind::Directory {
+        const CHANGED: Mask = Mask::ATTRIB.with(Mask::IS_DIR);
+        return &[CHANGED];
+    }
+    if (status.st_mtime, status.st_mtime_nsec as i64) < good {
+        return &[Mask::ATTRIB];
+    }
+    &[Mask::MODIFY, Mask::CLOSE_WRITE]
 }
 
 pub(crate) fn kind(stat: &Stat) -> Kind {

@@ -33,7 +33,10 @@ impl Watcher {
         let source = match options.backend {
             // By inode, with links watched themselves or followed, or with memory of names: inotify's business.
             Backend::Auto
-                if options.by_name && !options.follow_links && !options.remember_names =>
+                if options.by_name
+                    && !options.follow_links
+                    && !options.watch_links
+                    && !options.remember_names =>
             {
                 match Fanotify::new(options.clone()) {
                     Ok(fanotify) => Source::Fanotify(Box::new(fanotify)),
@@ -41,6 +44,9 @@ impl Watcher {
                 }
             }
             Backend::Auto | Backend::Inotify => inotify(&options)?,
+            Backend::Fanotify if options.follow_links => {
+                return Err(Error::Fanotify { path: "/".into(), errno: Errno::OPNOTSUPP });
+            }
             Backend::Fanotify => {
                 let fanotify = Fanotify::new(options.clone())
                     .map_err(|errno| Error::Fanotify { path: "/".into(), errno })?;
@@ -160,11 +166,12 @@ impl Watcher {
         }
     }
 
-    /// The number, root and path of every watch, in the order in which they were made; none with fanotify.
-    pub fn places(&self) -> Vec<(i64, RootId, Vec<u8>)> {
-        match &self.source {
+    /// The number, root and path of every watch, in the order in which they were made; with fanotify, of every directory that
+    /// is there now.
+    pub fn places(&mut self) -> Vec<(i64, RootId, Vec<u8>)> {
+        match &mut self.source {
             Source::Inotify(inotify) => inotify.places(),
-            Source::Fanotify(_) => Vec::new(),
+            Source::Fanotify(fanotify) => fanotify.places(),
         }
     }
 

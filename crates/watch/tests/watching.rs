@@ -265,6 +265,213 @@ fn an_overflow_is_told_and_a_copy_made_right_by_what_follows() {
     });
 }
 
+#[test]
+fn after_an_overflow_names_that_are_remembered_are_compared_and_the_differences_told_once() {
+    let options = Options { remember_names: true, ..Options::default() };
+    both("after_an_overflow_names_that_are_remembered_are_compared", &options, |watcher, top| {
+        touch(top.join("d/gone"));
+        touch(top.join("d/kept"));
+        until(watcher, |change| *change == Change::Written { place: place("kept") });
+        for n in 0..20_000 {
+            touch(top.join(format!("d/{n}")));
+        }
+        fs::remove_file(top.join("d/gone")).unwrap();
+        fs::write(top.join("d/kept"), "longer").unwrap();
+        fs::rename(top.join("d/old"), top.join("d/new")).unwrap();
+        touch(top.join("d/new/f"));
+        let mut told = Vec::new();
+        while let Some(change) = watcher.next_change(Some(Duration::from_millis(100))).unwrap() {
+            told.push(change);
+        }
+        let count = |wanted: &Change| told.iter().filter(|change| *change == wanted).count();
+        assert_eq!(count(&Change::Overflow), 1);
+        assert!(!told.iter().any(|change| matches!(change, Change::Rescan { .. })));
+        assert_eq!(count(&Change::Vanished { place: place("gone"), directory: false }), 1);
+        assert!(count(&Change::Written { place: place("kept") }) > 0);
+        let mut appeared: Vec<Vec<u8>> = told
+            .iter()
+            .filter_map(|change| match change {
+                Change::Appeared { place, .. } => Some(place.path.clone()),
+                _ => None,
+            })
+            .collect();
+        let all = appeared.len();
+        appeared.sort_unstable();
+        appeared.dedup();
+        assert_eq!(appeared.len(), all, "nothing appears twice");
+        assert_eq!(all, 20_000 + 2);
+    });
+}
+
+#[test]
+fn a_changed_mode_of_a_subdirectory_is_told() {
+    use std::os::unix::fs::PermissionsExt;
+    both("a_changed_mode_of_a_subdirectory_is_told", &Options::default(), |watcher, top| {
+        fs::set_permissions(top.join("d/old"), fs::Permissions::from_mode(0o700)).unwrap();
+        let told = until(watcher, |_| true);
+        assert_eq!(told, [Change::Attributes { place: place("old"), directory: true }]);
+    });
+}
+
+#[test]
+fn a_root_that_is_a_link_is_watched_itself_when_that_is_asked_for() {
+    for backend in [Backend::Auto, Backend::Inotify, Backend::Fanotify] {
+        let top = tempfile::tempdir().unwrap();
+        fs::create_dir(top.path().join("d")).unwrap();
+        std::os::unix::fs::symlink("d", top.path().join("link")).unwrap();
+        let options = Options { backend, watch_links: true, ..Options::default() };
+        let added = Watcher::new(options).and_then(|mut watcher| {
+            watcher.add(Root::single(top.path().join("link"))).map(|_| watcher)
+        });
+        let Ok(mut watcher) = added else {
+            eprintln!("SKIPPED a_root_that_is_a_link_is_watched_itself with {backend:?}");
+            continue;
+        };
+        touch(top.path().join("d/f"));
+        std::os::unix::fs::symlink("elsewhere", top.path().join("new")).unwrap();
+        fs::rename(top.path().join("new"), top.path().join("link")).unwrap();
+        let told = until(&mut watcher, |_| true);
+        assert!(
+            matches!(&told[..], [Change::Appeared { place: at, .. }] if at.path.is_empty()),
+            "{backend:?}: {told:?}"
+        );
+    }
+}
+
+/// Runs the test that calls it once more, alone in a mount namespace of its own; true there.
+fn in_own_mounts(name: &str) -> bool {
+    const MARK: &str = "SYNCLINE_OWN_MOUNTS";
+    if std::env::var_os(MARK).is_some() {
+        return true;
+    }
+    let unshare = |words: &[&std::ffi::OsStr]| {
+        let mut command = std::process::Command::new("unshare");
+        command.args(["-m", "--propagation", "private"]).args(words);
+        command
+    };
+    if !unshare(&["true".as_ref()]).output().is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED {name}: may not make a mount namespace");
+        return false;
+    }
+    let program = std::env::current_exe().unwrap();
+    let mut command = unshare(&[program.as_os_str(), name.as_ref(), "--exact".as_ref()]);
+    let output = command.arg("--nocapture").env(MARK, "1").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    eprint!("{text}");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    false
+}
+
+fn run(program: &str, words: &[&str], directory: &Path) {
+    let output =
+        std::process::Command::new(program).args(words).current_dir(directory).output().unwrap();
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn what_is_mounted_below_the_root_is_watched_too_and_can_be_unmounted() {
+    let name = "what_is_mounted_below_the_root_is_watched_too_and_can_be_unmounted";
+    if !in_own_mounts(name) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let top = directory.path();
+    fs::create_dir_all(top.join("d/early/hidden")).unwrap();
+    fs::create_dir_all(top.join("d/late")).unwrap();
+    fs::create_dir(top.join("elsewhere")).unwrap();
+    fs::create_dir(top.join("d/bound")).unwrap();
+    run("mount", &["-t", "tmpfs", "early", "d/early"], top);
+    run("mount", &["--bind", "elsewhere", "d/bound"], top);
+    let mut watcher =
+        Watcher::new(Options { backend: Backend::Fanotify, ..Options::default() }).unwrap();
+    if let Err(error) = watcher.add(Root::tree(top.join("d"))) {
+        eprintln!("SKIPPED {name}: {error}");
+        return;
+    }
+    fs::create_dir(top.join("d/early/sub")).unwrap();
+    touch(top.join("d/early/sub/f"));
+    until_appears(&mut watcher, "early/sub/f");
+    touch(top.join("d/bound/f"));
+    until_appears(&mut watcher, "bound/f");
+    run("mount", &["-t", "tmpfs", "late", "d/late"], top);
+    until_appears(&mut watcher, "late");
+    fs::rename(top.join("d/early/sub"), top.join("d/early/renamed")).unwrap();
+    touch(top.join("d/late/f"));
+    until_appears(&mut watcher, "late/f");
+    touch(top.join("d/early/renamed/g"));
+    until_appears(&mut watcher, "early/renamed/g");
+    run("umount", &["d/early"], top);
+    let told = until_appears(&mut watcher, "early/hidden");
+    let gone = Change::Vanished { place: place("early"), directory: true };
+    assert!(told.contains(&gone), "{told:?}");
+    touch(top.join("d/early/hidden/h"));
+    until_appears(&mut watcher, "early/hidden/h");
+}
+
+#[test]
+fn a_mount_that_cannot_be_marked_is_told_or_makes_the_automatic_choice_another() {
+    let name = "a_mount_that_cannot_be_marked_is_told_or_makes_the_automatic_choice_another";
+    if !in_own_mounts(name) {
+        return;
+    }
+    let top = tempfile::tempdir().unwrap();
+    fs::create_dir_all(top.path().join("d/proc")).unwrap();
+    run("mount", &["-t", "proc", "proc", "d/proc"], top.path());
+    let root = || Root::single(top.path().join("d/proc"));
+    let mut watcher = Watcher::new(Options::default()).unwrap();
+    watcher.add(root()).unwrap();
+    assert_eq!(watcher.backend(), Backend::Inotify);
+    let mut watcher =
+        Watcher::new(Options { backend: Backend::Fanotify, ..Options::default() }).unwrap();
+    if let Err(error) = watcher.add(Root::tree(top.path().join("d"))) {
+        eprintln!("SKIPPED {name}: {error}");
+        return;
+    }
+    let told = until(&mut watcher, |_| true);
+    assert!(
+        matches!(&told[..], [Change::Unwatched { place: at, .. }] if *at == place("proc")),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn r36_what_a_receiving_rsync_writes_settles_as_its_final_names_once() {
+    use syncline_watch::settle::{Rules, Settled, Settler};
+    let name = "r36_what_a_receiving_rsync_writes_settles_as_its_final_names_once";
+    let top = tempfile::tempdir().unwrap();
+    fs::create_dir_all(top.path().join("from/sub")).unwrap();
+    fs::create_dir(top.path().join("to")).unwrap();
+    for file in ["a", "sub/b"] {
+        fs::write(top.path().join("from").join(file), vec![b'x'; 3 << 20]).unwrap();
+    }
+    let mut watcher = Watcher::new(Options::default()).unwrap();
+    watcher.add(Root::tree(top.path().join("to"))).unwrap();
+    let copied = std::process::Command::new("rsync")
+        .args(["-a", "from/", "to/"])
+        .current_dir(top.path())
+        .status();
+    if !copied.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED {name}: needs rsync");
+        return;
+    }
+    let mut settler = Settler::new(Rules::default());
+    while let Some(change) = watcher.next_change(Some(Duration::from_millis(50))).unwrap() {
+        settler.feed(Duration::ZERO, &change);
+    }
+    let settled = settler.take(PATIENCE);
+    let mut names: Vec<_> = settled
+        .iter()
+        .filter(|settled| matches!(settled, Settled::Changed { directory: false, .. }))
+        .map(|settled| String::from_utf8_lossy(&settled.place().path).into_owned())
+        .collect();
+    names.sort_unstable();
+    // A directory that was told as a whole stands for what is in it.
+    let whole = settled
+        .iter()
+        .any(|settled| matches!(settled, Settled::Changed { whole: true, place, .. } if place.path == b"sub"));
+    assert_eq!(names, if whole { vec!["a"] } else { vec!["a", "sub/b"] }, "{settled:?}");
+}
+
 /// The limit is the machine's: what is tested is that its error says all there is to say.
 #[test]
 fn the_error_of_the_limit_says_what_is_needed_what_is_allowed_and_what_to_do() {

@@ -102,6 +102,8 @@ pub enum PassPaths {
     /// As arguments.
     #[default]
     Args,
+    /// As an argument, one path for each run.
+    Each,
     /// On its standard input, each ended by a NUL.
     Stdin,
     /// In a JSON file whose name is its argument.

@@ -65,11 +65,21 @@ pub struct Cron {
 impl Cron {
     /// Whether it names this minute. Days and months count from 1, weekdays from Sunday, which is 0.
     pub fn names(&self, minute: u8, hour: u8, day: u8, month: u8, weekday: u8) -> bool {
-        let holds = |set: u64, number: u8| number < 64 && set >> number & 1 == 1;
+        self.names_day(day, month, weekday)
+            && holds(self.minutes, minute)
+            && holds(self.hours, hour)
+    }
+
+    /// Whether it names a minute of this day.
+    pub fn names_day(&self, day: u8, month: u8, weekday: u8) -> bool {
         let (by_day, by_weekday) = (holds(self.days, day), holds(self.weekdays, weekday));
         let day = if self.either_day { by_day || by_weekday } else { by_day && by_weekday };
-        holds(self.minutes, minute) && holds(self.hours, hour) && holds(self.months, month) && day
+        day && holds(self.months, month)
     }
+}
+
+fn holds(set: u64, number: u8) -> bool {
+    number < 64 && set >> number & 1 == 1
 }
 
 impl FromStr for Cron {

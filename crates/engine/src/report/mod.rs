@@ -11,9 +11,11 @@ mod numbers;
 mod progress;
 mod summary;
 mod transfers;
+mod zone;
 
 pub use numbers::{Numbers, Units};
 pub use transfers::{Served, Transfers};
+pub use zone::local_zone;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -375,7 +377,11 @@ impl Observer for Report {
                     state.put_line(Class::Info, &[b"deleting ", &name[..]].concat());
                 }
             }
-            Event::Deleted { .. } | Event::Settled(_) => {}
+            Event::Deleted { .. } | Event::Settled(_) | Event::Withheld { .. } => {}
+            Event::Trace(text) => {
+                Self::finish_progress(state);
+                state.put_line(Class::Info, text);
+            }
             Event::UpToDate(path) => {
                 if self.info(Info::Name) >= 2 && self.format.is_some() {
                     let itemizes = self.format.as_ref().is_some_and(|format| format.has(b'i'));
@@ -440,6 +446,10 @@ impl Observer for Report {
                 }
             }
         }
+    }
+
+    fn traces(&self, flag: Debug, level: u8) -> bool {
+        self.setting.options.output.debug.level(flag) >= level
     }
 
     fn wants_progress(&self) -> bool {

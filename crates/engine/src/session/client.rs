@@ -21,6 +21,8 @@ pub struct ClientPlan<'a> {
     pub job: Job,
     /// What is sent, or nothing on a pull.
     pub sources: Vec<Vec<u8>>,
+    /// What is sent in place of the sources.
+    pub names: Option<Names>,
     /// What a pull asked for: the paths the server was given, and whether they begin with a module's name.
     pub requested: (Vec<Vec<u8>>, bool),
     /// Where a pull puts things; none lists.
@@ -60,7 +62,9 @@ impl ClientPlan<'_> {
             Err(error) => return (Err(error), role),
         };
         let ending = Ending::new(&peer);
-        let result = if self.pull { self.receive(peer, monitor) } else { self.send(peer, monitor) };
+        let result = self.job.take_identity(role).and_then(|()| {
+            if self.pull { self.receive(peer, monitor) } else { self.send(peer, monitor) }
+        });
         let result = result.map(|()| monitor.tally().exit_code());
         if let Err(error) = &result {
             ending.tell_code(error);
@@ -97,6 +101,9 @@ impl ClientPlan<'_> {
     }
 
     fn names(&mut self) -> Result<Names> {
+        if let Some(names) = self.names.take() {
+            return Ok(names);
+        }
         let sources = std::mem::take(&mut self.sources);
         match &self.job.options.select.files_from {
             None => Ok(Names::Arguments(sources)),

@@ -4,11 +4,12 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use syncline_options::Options;
+use syncline_options::values::flags::Debug;
 use syncline_wire::Side;
 use syncline_wire::daemon::{put_secluded_arguments, read_secluded_arguments};
 
 use super::queue::{Clock, Input, Output, Writer};
-use super::setup::{Framing, Plan};
+use super::setup::{Expected, Framing, Plan};
 use super::{Peer, throttle::Throttled};
 use crate::{Error, ExitCode, Interrupt, Monitor, Result, Role};
 
@@ -19,6 +20,8 @@ pub struct Connection {
     pub(crate) output: Output,
     pub(crate) writer: Writer,
     pub(crate) clock: Arc<Clock>,
+    /// The terms that were sent ahead, to be confirmed by the peer.
+    pub(super) expected: Option<Expected>,
 }
 
 impl Connection {
@@ -35,9 +38,15 @@ impl Connection {
             let (output, writer) = Output::spawn(writer, Arc::clone(&clock), interrupt)?;
             let mut input = Input::spawn(reader, Arc::clone(&clock), interrupt)?;
             input.flush_before_wait(&output);
-            Ok(Self { input, output, writer, clock: Arc::clone(&clock) })
+            Ok(Self { input, output, writer, clock: Arc::clone(&clock), expected: None })
         };
         start().map_err(|error| Error::system(ExitCode::IPC, Role::Client, "thread", error))
+    }
+
+    /// Sets after how many seconds without a byte the peer is given up; 0 is never. A peer that wants less during the run
+    /// gets it.
+    pub fn limit(&self, seconds: u32) {
+        self.clock.set_limit(seconds);
     }
 
     /// The words of a client with secluded arguments, the program's name left out (docs/spec session.md 3.4).
@@ -47,7 +56,13 @@ impl Connection {
 
     /// Settles the terms and starts framing.
     pub(crate) fn agree(mut self, plan: &Plan<'_>, monitor: &Monitor) -> Result<(Peer, Writer)> {
-        let terms = match plan.agree(&mut self.input, &self.output) {
+        let (terms, expected) = match self.expected.take() {
+            // What goes to the peer next depends on nothing but the seed.
+            Some(expected) if plan.sends => (Ok(expected.terms.clone()), Some(expected)),
+            Some(expected) => (expected.confirm(&mut self.input), None),
+            None => (plan.agree(&mut self.input, &self.output), None),
+        };
+        let terms = match terms {
             Ok(terms) => terms,
             Err(error) => {
                 // What was said so far must reach the peer: it may find the same fault by itself.
@@ -55,13 +70,22 @@ impl Connection {
                 return Err(error);
             }
         };
+        let text = || {
+            let side = if plan.side == Side::Client { "Client" } else { "Server" };
+            let (remote, negotiated) = (terms.peer_version, terms.protocol);
+            format!("({side}) Protocol versions: remote={remote}, negotiated={negotiated}")
+                .into_bytes()
+        };
+        monitor.trace(Debug::Proto, 1, text);
         let pull = (plan.side == Side::Client) != plan.sends;
         let framing = Framing::of(&terms, plan.options, pull);
         let protocol = terms.protocol;
-        let Self { input, output, writer, clock } = self;
+        let Self { input, output, writer, clock, .. } = self;
         let mut peer = Peer::new(input, output, terms, plan.role(), monitor.clone(), clock);
-        if framing.input {
-            peer.input.start();
+        match expected {
+            Some(expected) => peer.expect(expected, framing.input),
+            None if framing.input => peer.input.start(),
+            None => {}
         }
         if framing.output {
             let framed = peer.output.set_framed(Some(protocol));

@@ -2,12 +2,15 @@
 
 use syncline_options::options::{ArgumentProtection, Options};
 use syncline_options::{Direction, Packing};
-use syncline_wire::Protocol;
 use syncline_wire::daemon::{
-    EARLY_INPUT_MAX, Greeting, LINE_MAX, choose_digest, put_daemon_arguments, read_line, respond,
+    EARLY_INPUT_MAX, Greeting, LINE_MAX, choose_digest, put_daemon_arguments,
+    put_secluded_arguments, read_line, respond,
 };
+use syncline_wire::{Protocol, WireRead};
 
 use super::Connection;
+use super::remember::{Admitted, Remembered};
+use super::setup::{self, Expected};
 use super::shell::{dashless, escape_option};
 use crate::{Error, ExitCode, Result, Role};
 
@@ -26,20 +29,52 @@ pub struct DaemonRequest<'a> {
     pub pull: bool,
     /// What the daemon's early hooks are given (`--early-input`).
     pub early_input: Option<&'a [u8]>,
+    /// What an earlier run showed of this daemon and module. Where it fits, nothing waits for what it tells; where it
+    /// turns out to be wrong the run ends with [`Error::Outdated`], nothing changed, and is to be repeated without.
+    pub memory: Option<&'a Remembered>,
 }
 
 /// What came of the request.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Admission {
     /// The module is open; the version is settled and the arguments are on their way.
-    Admitted(Protocol),
+    Admitted(Admitted),
     /// The daemon has listed its modules and is done.
     Listed,
 }
 
+/// A connection over which both greetings went, and nothing else: it can be kept for a while (docs/spec live.md 5.3).
+#[derive(Debug)]
+pub struct Greeted {
+    /// The connection.
+    pub connection: Connection,
+    own: Greeting,
+    peer: Greeting,
+}
+
+impl Greeted {
+    /// Exchanges greetings.
+    pub fn exchange(mut connection: Connection, own: Protocol) -> Result<Self> {
+        let own = Greeting::own(own);
+        put(&connection, own.to_line().as_bytes());
+        let line = read_line(&mut connection.input, LINE_MAX)
+            .map_err(|error| lost(&connection, error, Role::Client, NO_GREETING))?;
+        let peer = Greeting::parse(&line).map_err(started)?;
+        Ok(Self { connection, own, peer })
+    }
+
+    /// Whether the daemon still holds the connection, as far as it can be known without asking it.
+    pub fn is_alive(&mut self) -> bool {
+        self.connection.input.is_open()
+    }
+}
+
+const NO_GREETING: &str = "rsync: did not see server greeting";
+const NO_ANSWER: &str = "rsync: didn't get server startup line";
+
 impl DaemonRequest<'_> {
-    /// Goes through the greeting. `text` takes lines for the user (message of the day, module list); `password` is asked
-    /// for one if the daemon wants it.
+    /// Goes through the greeting. `text` takes lines for the user (message of the day, module list) that come before
+    /// the last word is said; `password` is asked for one if the daemon wants it.
     pub fn enter(
         &self,
         connection: &mut Connection,
@@ -47,14 +82,45 @@ impl DaemonRequest<'_> {
         text: &mut dyn FnMut(&[u8]),
         password: &mut dyn FnMut() -> Result<Vec<u8>>,
     ) -> Result<Admission> {
-        let role = if self.pull { Role::Destination } else { Role::Sender };
         let greeting = Greeting::own(own);
-        put(connection, greeting.to_line().as_bytes())?;
-        let line = read_line(&mut connection.input, LINE_MAX)
-            .map_err(|error| self.lost(error, role, "rsync: did not see server greeting"))?;
+        let memory = self.memory;
+        let mut out = greeting.to_line().into_bytes();
+        let ahead = self.put_request(&mut out, memory)?;
+        put(connection, &out);
+        let line = read_line(&mut connection.input, LINE_MAX).map_err(|error| {
+            match lost(connection, error, self.role(), NO_GREETING) {
+                Error::Timeout { seconds, role } => Error::Timeout { seconds, role },
+                _ if ahead => Error::Outdated,
+                error => error,
+            }
+        })?;
         let peer = Greeting::parse(&line).map_err(started)?;
-        let protocol = greeting.negotiate(&peer).map_err(|error| Error::wire(role, error))?;
-        let mut request = Vec::new();
+        if ahead && memory.is_some_and(|memory| memory.greeting != peer) {
+            return Err(Error::Outdated);
+        }
+        self.admit(connection, &greeting, &peer, memory, ahead, text, password)
+    }
+
+    /// The same where the greeting is over.
+    pub fn enter_greeted(
+        &self,
+        greeted: &mut Greeted,
+        text: &mut dyn FnMut(&[u8]),
+        password: &mut dyn FnMut() -> Result<Vec<u8>>,
+    ) -> Result<Admission> {
+        let Greeted { connection, own, peer } = greeted;
+        let memory = self.memory.filter(|memory| memory.greeting == *peer);
+        let mut out = Vec::new();
+        let ahead = self.put_request(&mut out, memory)?;
+        // The time it was kept is not held against the daemon.
+        connection.clock.touch();
+        put(connection, &out);
+        self.admit(connection, own, peer, memory, ahead, text, password)
+    }
+
+    /// The module, and the arguments behind it where it is known that the module asks for no password: it would take
+    /// them for the answer. Whether they are.
+    fn put_request(&self, out: &mut Vec<u8>, memory: Option<&Remembered>) -> Result<bool> {
         if let Some(early) = self.early_input.filter(|early| !early.is_empty()) {
             if early.len() > EARLY_INPUT_MAX {
                 let file = self.options.connection.early_input.as_deref().unwrap_or_default();
@@ -62,71 +128,124 @@ impl DaemonRequest<'_> {
                 let text = format!("{file} is > {EARLY_INPUT_MAX} bytes.");
                 return Err(Error::fatal(ExitCode::START, text));
             }
-            request.extend_from_slice(format!("#early_input={}\n", early.len()).as_bytes());
-            request.extend_from_slice(early);
+            out.extend_from_slice(format!("#early_input={}\n", early.len()).as_bytes());
+            out.extend_from_slice(early);
         }
-        request.extend_from_slice(self.module);
-        request.push(b'\n');
-        put(connection, &request)?;
-        let mut answered = false;
-        loop {
+        out.extend_from_slice(self.module);
+        out.push(b'\n');
+        self.put_ahead(out, memory.filter(|memory| !memory.asks_password))
+    }
+
+    /// From the module's line on. `ahead` tells that the arguments are on their way; then the answer is left to the
+    /// set-up.
+    #[allow(clippy::too_many_arguments)]
+    fn admit(
+        &self,
+        connection: &mut Connection,
+        own: &Greeting,
+        peer: &Greeting,
+        memory: Option<&Remembered>,
+        mut ahead: bool,
+        text: &mut dyn FnMut(&[u8]),
+        password: &mut dyn FnMut() -> Result<Vec<u8>>,
+    ) -> Result<Admission> {
+        let protocol = own.negotiate(peer).map_err(|error| Error::wire(self.role(), error))?;
+        let memory = memory.filter(|memory| memory.greeting == *peer);
+        let mut asks_password = false;
+        while !ahead {
             let line = read_line(&mut connection.input, LINE_MAX)
-                .map_err(|error| self.lost(error, role, "rsync: didn't get server startup line"))?;
-            if let Some(challenge) = line.strip_prefix(b"@RSYNCD: AUTHREQD ") {
-                if answered {
+                .map_err(|error| lost(connection, error, self.role(), NO_ANSWER))?;
+            match Answer::of(&line) {
+                Answer::Challenge(challenge) if !asks_password => {
+                    asks_password = true;
+                    let digest =
+                        choose_digest(own.digests.as_deref(), peer.digests.as_deref(), protocol)
+                            .map_err(started)?;
+                    let response = respond(digest, &password()?, challenge);
+                    let mut answer = [self.user, b" ", response.as_bytes(), b"\n"].concat();
+                    ahead = self.put_ahead(&mut answer, memory)?;
+                    put(connection, &answer);
+                }
+                Answer::Challenge(_) => {
                     let text = "rsync: the server asked for a password twice";
                     return Err(Error::fatal(ExitCode::START, text));
                 }
-                answered = true;
-                let digest =
-                    choose_digest(greeting.digests.as_deref(), peer.digests.as_deref(), protocol)
-                        .map_err(started)?;
-                let response = respond(digest, &password()?, challenge);
-                let answer = [self.user, b" ", response.as_bytes(), b"\n"].concat();
-                put(connection, &answer)?;
-            } else if line == b"@RSYNCD: OK" {
-                break;
-            } else if line == b"@RSYNCD: EXIT" {
-                return Ok(Admission::Listed);
-            } else if line.starts_with(b"@ERROR") {
-                let text = String::from_utf8_lossy(&line).into_owned();
-                return Err(Error::fatal(ExitCode::START, text));
-            } else {
-                text(&line);
+                Answer::Admitted => break,
+                Answer::Listed => return Ok(Admission::Listed),
+                Answer::Refused(error) => return Err(error),
+                Answer::Text => text(&line),
             }
         }
-        self.put_arguments(connection, protocol)?;
-        Ok(Admission::Admitted(protocol))
+        let words = self.words(protocol)?;
+        let memory = memory.filter(|memory| memory.fits(&words));
+        if !ahead {
+            let mut out = Vec::new();
+            self.put_set_up(&mut out, &words, memory, protocol);
+            put(connection, &out);
+        }
+        connection.expected = memory.map(|memory| Expected::new(self.options, memory, !ahead));
+        let words = [words.head, words.rest].concat();
+        let greeting = peer.clone();
+        Ok(Admission::Admitted(Admitted { protocol, greeting, asks_password, words }))
     }
 
-    fn put_arguments(&self, connection: &Connection, protocol: Protocol) -> Result<()> {
+    /// Everything that can be said without the daemon's word, if that is known. Whether it is.
+    fn put_ahead(&self, out: &mut Vec<u8>, memory: Option<&Remembered>) -> Result<bool> {
+        let Some(memory) = memory else { return Ok(false) };
+        let protocol = memory.terms.protocol;
+        let words = self.words(protocol)?;
+        let fits = memory.fits(&words);
+        if fits {
+            self.put_set_up(out, &words, Some(memory), protocol);
+        }
+        Ok(fits)
+    }
+
+    /// The arguments, and the chosen algorithms behind them where they are known.
+    fn put_set_up(
+        &self,
+        out: &mut Vec<u8>,
+        words: &Words,
+        memory: Option<&Remembered>,
+        protocol: Protocol,
+    ) {
+        let mut rest = words.rest.clone();
+        rest.extend(self.paths.iter().map(|path| self.path_word(path)));
+        if self.options.connection.protection == ArgumentProtection::Secluded {
+            put_daemon_arguments(out, &words.head, protocol);
+            put_secluded_arguments(out, &rest);
+        } else {
+            let all = [words.head.clone(), rest].concat();
+            put_daemon_arguments(out, &all, protocol);
+        }
+        if let Some(memory) = memory {
+            setup::put_chosen(out, self.options, &memory.terms);
+        }
+    }
+
+    /// The words in front of the paths.
+    fn words(&self, protocol: Protocol) -> Result<Words> {
         let direction = if self.pull { Direction::Pull } else { Direction::Push };
         let packing = Packing { direction, version: protocol.number() };
         let packed = self
             .options
             .pack(packing)
             .map_err(|error| Error::fatal(ExitCode::USAGE, error.to_string()))?;
-        let protection = self.options.connection.protection;
-        let paths = self.paths.iter().map(|path| self.path_word(path));
         let mut rest = packed.options.clone();
-        let secluded = protection == ArgumentProtection::Secluded;
-        if !secluded && protection != ArgumentProtection::Nothing {
+        let escapes = !matches!(
+            self.options.connection.protection,
+            ArgumentProtection::Secluded | ArgumentProtection::Nothing
+        );
+        if escapes {
             rest = rest.iter().map(|word| escape_option(word)).collect();
         }
         rest.extend(packed.remote_options.iter().cloned());
         rest.push(b".".to_vec());
-        rest.extend(paths);
-        let mut words = packed.head.clone();
-        let mut out = Vec::new();
-        if secluded {
-            put_daemon_arguments(&mut out, &words, protocol);
-            put(connection, &out)?;
-            connection.send_secluded(&rest);
-            return Ok(());
-        }
-        words.extend(rest);
-        put_daemon_arguments(&mut out, &words, protocol);
-        put(connection, &out)
+        Ok(Words { head: packed.head.clone(), rest })
+    }
+
+    fn role(&self) -> Role {
+        if self.pull { Role::Destination } else { Role::Sender }
     }
 
     /// A path as daemons take it: they split at the module's name in the middle of an argument.
@@ -156,27 +275,80 @@ impl DaemonRequest<'_> {
         word.extend_from_slice(rest);
         word
     }
+}
 
-    fn lost(&self, error: syncline_wire::Error, role: Role, text: &'static str) -> Error {
-        match error {
-            syncline_wire::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => {
-                let seconds = self.options.connection.timeout.unwrap_or_default().into();
-                Error::Timeout { seconds, role }
+/// The words of a request in front of the paths.
+struct Words {
+    head: Vec<Vec<u8>>,
+    rest: Vec<Vec<u8>>,
+}
+
+impl Remembered {
+    fn fits(&self, words: &Words) -> bool {
+        self.words.iter().eq(words.head.iter().chain(&words.rest))
+    }
+}
+
+/// A line of a daemon that was asked for a module.
+enum Answer<'a> {
+    Challenge(&'a [u8]),
+    Admitted,
+    Listed,
+    Refused(Error),
+    Text,
+}
+
+impl<'a> Answer<'a> {
+    fn of(line: &'a [u8]) -> Self {
+        if let Some(challenge) = line.strip_prefix(b"@RSYNCD: AUTHREQD ") {
+            return Self::Challenge(challenge);
+        }
+        match line {
+            b"@RSYNCD: OK" => Self::Admitted,
+            b"@RSYNCD: EXIT" => Self::Listed,
+            line if line.starts_with(b"@ERROR") => {
+                let text = String::from_utf8_lossy(line).into_owned();
+                Self::Refused(Error::fatal(ExitCode::START, text))
             }
-            syncline_wire::Error::Io(error) => {
-                Error::system(ExitCode::SOCKET, role, "read error", error)
-            }
-            _ => Error::fatal(ExitCode::START, text),
+            _ => Self::Text,
         }
     }
 }
 
-fn put(connection: &Connection, bytes: &[u8]) -> Result<()> {
+/// Hears whether a module is open, where that was taken for granted; what a refusal says.
+pub(super) fn hear_admission(input: &mut impl WireRead) -> syncline_wire::Result<Option<Error>> {
+    loop {
+        match Answer::of(&read_line(input, LINE_MAX)?) {
+            Answer::Admitted => return Ok(None),
+            Answer::Refused(error) => return Ok(Some(error)),
+            Answer::Challenge(_) | Answer::Listed => return Ok(Some(Error::Outdated)),
+            Answer::Text => {}
+        }
+    }
+}
+
+/// Whether it could be written shows in what is read: a daemon that refuses has said why before it ended.
+fn put(connection: &Connection, bytes: &[u8]) {
     connection.output.buffer().extend_from_slice(bytes);
-    connection
-        .output
-        .flush()
-        .map_err(|error| Error::system(ExitCode::SOCKET, Role::Client, "write error", error))
+    let _ = connection.output.flush();
+}
+
+fn lost(
+    connection: &Connection,
+    error: syncline_wire::Error,
+    role: Role,
+    text: &'static str,
+) -> Error {
+    match error {
+        syncline_wire::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+            let seconds = connection.clock.limit().map_or(0, |limit| limit.as_secs());
+            Error::Timeout { seconds, role }
+        }
+        syncline_wire::Error::Io(error) => {
+            Error::system(ExitCode::SOCKET, role, "read error", error)
+        }
+        _ => Error::fatal(ExitCode::START, text),
+    }
 }
 
 fn started(error: syncline_wire::Error) -> Error {

@@ -30,7 +30,8 @@ impl Ending {
 
     /// Sends the code where the peer understands it and does not know it already.
     pub(super) fn tell_code(&self, error: &Error) {
-        if !self.says_codes {
+        // A daemon that was misjudged may take the code for something else.
+        if !self.says_codes || matches!(error, Error::Outdated) {
             return;
         }
         let code = error.exit_code();

@@ -4,7 +4,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use syncline_filter::{ClientRules, Name, ReceiverChecks, RequestList};
-use syncline_wire::list::{DirectoryRole, FileEntry, FileKind, FileList, FileLists, ListDecoder};
+use syncline_wire::list::{
+    DirectoryRole, FileEntry, FileKind, FileList, FileLists, ListDecoder, XattrSet,
+    put_xattr_request, read_xattr_values,
+};
 use syncline_wire::{
     Index, IndexDecoder, IndexEncoder, Item, Message, Protocol, SumHead, Token, TokenDecoder,
     WireRead, WireWrite,
@@ -12,8 +15,9 @@ use syncline_wire::{
 
 use super::Peer;
 use super::queue::Output;
+use crate::job::XattrExchange;
 use crate::link::{Content, Offer, Offers, Received, Request, Requests, Sums, Tokens};
-use crate::{Error, Event, ExitCode, Job, Monitor, Result, Role, Stopwatch};
+use crate::{Error, Event, ExitCode, Extras, Job, Monitor, Result, Role, Stopwatch};
 
 /// What a source at the other end says.
 #[derive(Debug)]
@@ -24,7 +28,11 @@ pub(crate) struct FarOffers {
     digest_length: usize,
     /// Without content: neither side moves any.
     dry: bool,
+    exchange: XattrExchange,
+    extras: Extras,
     server: bool,
+    /// `--max-alloc`; 0 is no limit.
+    max_alloc: u64,
     decoder: ListDecoder,
     lists: FileLists,
     in_index: IndexDecoder,
@@ -52,7 +60,10 @@ impl FarOffers {
             protocol: terms.protocol,
             digest_length: terms.transfer_sum().digest_length(),
             dry: job.is_dry(),
+            exchange: XattrExchange::new(job, &terms),
+            extras: Extras::default(),
             server: job.is_server(),
+            max_alloc: job.options.connection.max_alloc,
             decoder: ListDecoder::new(options.clone()),
             lists: FileLists::new(&options),
             in_index: IndexDecoder::new(terms.protocol),
@@ -87,11 +98,14 @@ impl FarOffers {
                 Ok(false) => break,
                 Err(error) => return Err(self.list_failed(error)),
             }
+            let role = if self.first_list_read { Role::Receiver } else { Role::Destination };
+            crate::job::check_list_length(self.max_alloc, list.len(), role)?;
             if list.len().is_multiple_of(100) && self.monitor.wants_progress() {
                 self.monitor.tell(&Event::Listing(list.len()));
             }
         }
         self.count(&list);
+        self.extras.take_over(&self.decoder.attributes);
         self.monitor.tally().list_size.add(self.peer.input.received() - before);
         self.monitor.tally().add_io_errors(list.io_errors());
         let names = Arc::new(self.decoder.names.clone());
@@ -190,7 +204,8 @@ impl FarOffers {
                     if self.is_keep_alive(index, &item) {
                         continue;
                     }
-                    return Ok(Offer::Item { index, item });
+                    let xattrs = self.read_xattrs(index, &item)?;
+                    return Ok(Offer::Item { index, item, xattrs });
                 }
                 Index::Done => return self.done(),
                 Index::DeleteStats => {
@@ -212,6 +227,23 @@ impl FarOffers {
                     return self.read_list(entry.map(|entry| (number, entry)));
                 }
             }
+        }
+    }
+
+    /// Values of the entry's attributes, where the item brings some.
+    fn read_xattrs(&mut self, index: u32, item: &Item) -> Result<Option<Arc<XattrSet>>> {
+        if !self.exchange.follows(item) {
+            return Ok(None);
+        }
+        let wire = |error| Error::wire(Role::Receiver, error);
+        let position = self.lists.entry(index).map_err(wire)?.xattrs();
+        let Some(position) = position else { return Ok(None) };
+        let table = &mut self.decoder.attributes.xattrs;
+        let Some(set) = table.get_mut(position) else { return Ok(None) };
+        let input = &mut self.peer.input;
+        match read_xattr_values(input, set) {
+            Ok(()) => Ok(table.shared(position)),
+            Err(error) => Err(self.peer.failed(error)),
         }
     }
 
@@ -284,6 +316,10 @@ impl Offers for FarOffers {
         &mut self.lists
     }
 
+    fn extras(&self) -> &Extras {
+        &self.extras
+    }
+
     fn content(&mut self) -> Result<Content<'_>> {
         if self.dry {
             self.head = SumHead::default();
@@ -332,6 +368,7 @@ pub(crate) struct FarRequests {
     output: Output,
     protocol: Protocol,
     dry: bool,
+    exchange: XattrExchange,
     out_index: IndexEncoder,
 }
 
@@ -342,6 +379,7 @@ impl FarRequests {
             output: peer.output.clone(),
             protocol,
             dry: job.is_dry(),
+            exchange: XattrExchange::new(job, &peer.terms),
             out_index: IndexEncoder::new(protocol),
         }
     }
@@ -376,6 +414,9 @@ impl Requests for FarRequests {
             let mut out = self.output.buffer();
             self.out_index.encode(&mut out, Index::File(request.index));
             request.item.encode(&mut out, self.protocol);
+            if self.exchange.follows(request.item) {
+                put_xattr_request(&mut out, request.values.iter().copied());
+            }
             if transfers && !self.dry {
                 Self::put_sums(&mut out, request.basis);
             }

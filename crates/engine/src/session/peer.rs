@@ -7,7 +7,8 @@ use std::sync::Arc;
 use syncline_wire::{Demultiplexer, Message, MessageSink, Side};
 
 use super::queue::{Clock, Input, Output, Queue};
-use crate::{Error, Event, ExitCode, Monitor, Result, Role, Terms};
+use super::setup::Expected;
+use crate::{Error, Event, ExitCode, Monitor, Notice, Result, Role, Terms};
 
 /// Both directions, as one role thread uses them.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(crate) struct Peer {
     clock: Arc<Clock>,
     /// What the set-up took.
     sent_before: u64,
+    /// The peer's part of the set-up, if it was not waited for, and whether frames follow it.
+    expected: Option<(Expected, bool)>,
 }
 
 impl Peer {
@@ -41,7 +44,25 @@ impl Peer {
         };
         output.queue().drain();
         let sent_before = output.queue().sent();
-        Self { input: Demultiplexer::new(input, inbox), output, terms, role, clock, sent_before }
+        let input = Demultiplexer::new(input, inbox);
+        Self { input, output, terms, role, clock, sent_before, expected: None }
+    }
+
+    /// The peer's part of the set-up is still to come; then frames, perhaps.
+    pub(super) fn expect(&mut self, expected: Expected, framed: bool) {
+        self.expected = Some((expected, framed));
+    }
+
+    /// Reads the peer's part of the set-up, if it was not waited for. To be called before the first other read.
+    pub(crate) fn confirm(&mut self) -> Result<()> {
+        let Some((expected, framed)) = self.expected.take() else { return Ok(()) };
+        // What a failure to write means shows in what can be read.
+        let _ = self.output.flush();
+        self.terms = expected.confirm(&mut self.input)?;
+        if framed {
+            self.input.start();
+        }
+        Ok(())
     }
 
     /// Decodes something.
@@ -153,6 +174,7 @@ impl MessageSink for Inbox {
                         self.clock.limit().is_none_or(|own| own.as_secs() > seconds as u64);
                     if shorter {
                         self.clock.set_limit(seconds as u32);
+                        self.monitor.notice(Notice::TimeoutOfServer(seconds));
                     }
                 }
                 Ok(())

@@ -15,10 +15,13 @@ use crate::Interrupt;
 const CHUNK: usize = 64 * 1024;
 
 /// Chunks that may wait on either side of a role thread.
-const DEPTH: usize = 16;
+const DEPTH: usize = 4;
 
 /// Data is handed to the writer once this much has gathered.
 const GATHER: usize = 32 * 1024;
+
+/// What a peer may say while nobody asks it for anything: a message of the day.
+const MOST_KEPT: usize = 256 * 1024;
 
 /// The longest wait between two looks at the clock.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -61,7 +64,7 @@ impl Clock {
         self.keep_alive.store(true, Ordering::Relaxed);
     }
 
-    fn touch(&self) {
+    pub(crate) fn touch(&self) {
         self.last.store(self.start.elapsed().as_millis() as u64, Ordering::Relaxed);
     }
 
@@ -144,6 +147,21 @@ impl Input {
     /// Whether reading would not wait.
     pub(crate) fn has_data(&self) -> bool {
         self.position < self.chunk.length || self.ended || !self.chunks.is_empty()
+    }
+
+    /// Whether the peer's end has not been seen, without waiting for it. What arrived is kept.
+    pub(crate) fn is_open(&mut self) -> bool {
+        while let (false, Ok(received)) = (self.ended, self.chunks.try_recv()) {
+            match received {
+                Ok(chunk) if chunk.length > 0 && self.chunk.bytes.len() < MOST_KEPT => {
+                    self.chunk.bytes.truncate(self.chunk.length);
+                    self.chunk.bytes.extend_from_slice(&chunk.bytes[..chunk.length]);
+                    self.chunk.length = self.chunk.bytes.len();
+                }
+                _ => self.ended = true,
+            }
+        }
+        !self.ended
     }
 
     fn next_chunk(&mut self) -> io::Result<()> {

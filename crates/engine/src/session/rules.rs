@@ -1,8 +1,8 @@
 //! Filter rules: from the options, over the connection, to each side's filter (docs/spec session.md 8).
 
 use syncline_filter::{
-    ClientRules, Direction, FilterError, ImpliedRules, Rules, SectionOptions, Settings, Side,
-    wire_length, write_section,
+    ClientRules, Direction, Filter, FilterError, ImpliedRules, Rules, SectionOptions, Settings,
+    Side, wire_length, write_section,
 };
 use syncline_options::Options;
 use syncline_options::options::{DeleteWhen, FilterArgument, Partial};
@@ -15,6 +15,11 @@ use crate::{Error, ExitCode, Result};
 /// The rules of the command line, read and checked before anything else happens.
 pub fn rules_of(options: &Options, files: &mut OperatorFiles) -> Result<Rules> {
     let mut rules = Rules::new(Settings::default());
+    add_options(&mut rules, options, files)?;
+    Ok(rules)
+}
+
+fn add_options(rules: &mut Rules, options: &Options, files: &mut OperatorFiles) -> Result<()> {
     if options.select.from0 {
         rules.set_from0();
     }
@@ -32,7 +37,16 @@ pub fn rules_of(options: &Options, files: &mut OperatorFiles) -> Result<Rules> {
         };
         added.map_err(failed)?;
     }
-    Ok(rules)
+    Ok(())
+}
+
+/// What a client that sends with these options hides, for those who watch what it would send.
+pub fn sending_filter(options: &Options, files: &mut OperatorFiles) -> Result<Filter> {
+    let rules = rules_of(options, files)?;
+    let complete = complete(rules, options, false, Protocol::NEWEST, files)?;
+    let mut filter = Filter::new(&complete.rules, Side::Sender);
+    filter.set_role("sender");
+    Ok(filter)
 }
 
 /// Adds what options imply, once the version is known.
@@ -87,7 +101,7 @@ pub(crate) fn send(
     Ok(())
 }
 
-/// As a server: what the client told.
+/// As a server: what its own options say (`-M--exclude=…`), then what the client told.
 pub(crate) fn receive(
     peer: &mut Peer,
     options: &Options,
@@ -98,6 +112,9 @@ pub(crate) fn receive(
     let role = if pull { "sender" } else { "Receiver" };
     let number = protocol.number();
     let mut rules = Rules::new(Settings { role, protocol: number, ..Settings::default() });
+    if !options.select.filters.is_empty() {
+        add_options(&mut rules, options, files)?;
+    }
     if section_is_sent(options, pull, protocol) {
         loop {
             let word = peer.read(syncline_wire::WireRead::read_i32)?;

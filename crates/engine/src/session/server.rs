@@ -12,9 +12,13 @@ use super::end::{self, Ending};
 use super::far::{Asked, FarOffers, FarRequests};
 use super::setup::Plan;
 use super::{Connection, Peer, rules};
+use crate::sink::context::io_error;
 use crate::sink::{self, SinkPlan};
 use crate::source::{self, Names, OperatorFiles, ScanPlan, Tree};
 use crate::{Error, Event, ExitCode, Job, Monitor, Problem, Result, Role, Severity};
+
+/// Memory for the names of one `--files-from` list that a client sends, or names in a daemon's module.
+const NAMES_MAX: u64 = 1 << 30;
 
 /// What a server is started with beside its job.
 #[derive(Debug)]
@@ -67,6 +71,7 @@ impl ServerPlan {
         observe: impl FnOnce(ServerVoice) -> Monitor,
         work: impl FnOnce(&mut Self, Peer, &Monitor) -> Result<()>,
     ) -> (Result<ExitCode>, Role) {
+        self.files.module.clone_from(&self.job.module);
         let sends = self.sends();
         let role = if sends { Role::Sender } else { Role::Destination };
         let voice = ServerVoice::new(&connection);
@@ -84,9 +89,16 @@ impl ServerPlan {
             Err(error) => return (Err(error), role),
         };
         voice.open(peer.terms.protocol);
+        if let (Some(_), Some(seconds)) = (&self.job.module, self.job.options.connection.timeout)
+            && peer.terms.protocol.has_error_exit()
+        {
+            // A daemon's client learns how long its module waits (docs/spec session.md 7.4).
+            voice.send(Message::IoTimeout(seconds as i32));
+        }
         monitor.tell(&Event::Settled(&peer.terms));
         let ending = Ending::new(&peer);
-        let result = work(&mut self, peer, &monitor).map(|()| monitor.tally().exit_code());
+        let result = self.job.take_identity(role).and_then(|()| work(&mut self, peer, &monitor));
+        let result = result.map(|()| monitor.tally().exit_code());
         if let Err(error) = &result {
             // Said while messages still travel.
             if !matches!(error, Error::PeerExit(_) | Error::Stopped) {
@@ -214,7 +226,7 @@ pub(super) fn serve_names(
 ) -> Result<()> {
     let terms = peer.terms.clone();
     let tree = Tree::default();
-    let (sink, scanned) = bounded(64);
+    let (sink, scanned) = bounded(8);
     std::thread::scope(|scope| {
         let plan = ScanPlan { job, terms: &terms, filter, start, names, listing, encodes: true };
         let scan_tree = tree.clone();
@@ -264,10 +276,16 @@ fn read_names(peer: &mut Peer) -> Result<Vec<Vec<u8>>> {
         peer.read(syncline_wire::Demultiplexer::stop)?;
     }
     let mut names = Vec::new();
+    let mut length = 0;
     loop {
         let name = peer.read(|input| input.read_delimited(0, 4095, "file name"))?;
         if name.is_empty() {
             break;
+        }
+        length += (name.len() + size_of_val(&name)) as u64;
+        if length > NAMES_MAX {
+            let text = "too many names in the list of files to send";
+            return Err(Error::fatal_by(Role::Sender, ExitCode::PROTOCOL, text));
         }
         names.push(name);
     }
@@ -286,27 +304,29 @@ pub(crate) fn local_lines(
     use std::ffi::OsStr;
     use std::io::Read;
     use std::os::unix::ffi::OsStrExt;
-    let mut text = Vec::new();
-    let read = if path == b"-" {
-        std::io::stdin().read_to_end(&mut text).map_err(|error| crate::reason(&error))
-    } else {
-        let path = start.join(OsStr::from_bytes(path));
-        let trust = if job.options.attributes.insecure_links {
-            syncline_fs::Trust::Everyone
+    let read = || {
+        if let Some(module) = &job.module {
+            return module.read_file(path, job.trust(), NAMES_MAX);
+        }
+        let mut text = Vec::new();
+        if path == b"-" {
+            std::io::stdin().read_to_end(&mut text)?;
         } else {
-            syncline_fs::Trust::Owners
-        };
-        syncline_fs::open_operator_file(&path, trust)
-            .map_err(|error| error.reason())
-            .and_then(|mut file| file.read_to_end(&mut text).map_err(|error| crate::reason(&error)))
+            let path = start.join(OsStr::from_bytes(path));
+            let file = job.paths.open_file(&path);
+            file.map_err(|error| io_error(&error))?.read_to_end(&mut text)?;
+        }
+        Ok(text)
     };
-    if let Err(reason) = read {
+    let text = read().map_err(|error| {
+        let reason = crate::reason(&error);
         // Stock leaves the number out here.
         let reason = reason.rsplit_once(" (").map_or(reason.as_str(), |(words, _)| words);
         let path = String::from_utf8_lossy(path);
         let text = format!("rsync: failed to open files-from file {path}: {reason}");
-        return Err(Error::fatal_by(Role::Client, ExitCode::USAGE, text));
-    }
+        let code = if job.module.is_some() { ExitCode::UNSUPPORTED } else { ExitCode::USAGE };
+        Error::fatal_by(Role::Client, code, text)
+    })?;
     let (send, lines) = unbounded();
     let from0 = job.options.select.from0;
     let ends_line = |byte: &u8| if from0 { *byte == 0 } else { matches!(byte, b'\n' | b'\r') };

@@ -1,5 +1,7 @@
 //! Protocol set-up: version, flags, algorithms, seed (docs/spec session.md 6).
 
+use std::io;
+
 use syncline_options::Options;
 use syncline_options::values::choice;
 use syncline_wire::{
@@ -7,7 +9,9 @@ use syncline_wire::{
     WireWrite, negotiate_version,
 };
 
+use super::daemon::hear_admission;
 use super::queue::Output;
+use super::remember::Remembered;
 use crate::job::sink_allows_incremental;
 use crate::{Error, ExitCode, Result, Role, Terms};
 
@@ -62,8 +66,8 @@ impl Plan<'_> {
 
     fn exchange(&self, input: &mut impl WireRead, output: &Output) -> Result<Terms, SetupError> {
         let capabilities = self.capabilities();
-        let protocol = match self.settled {
-            Some(protocol) => protocol,
+        let (protocol, peer_version) = match self.settled {
+            Some(protocol) => (protocol, protocol.number().into()),
             None => self.exchange_versions(input, output, capabilities)?,
         };
         let compat = self.exchange_flags(input, output, protocol, capabilities)?;
@@ -92,6 +96,7 @@ impl Plan<'_> {
         };
         Ok(Terms {
             protocol,
+            peer_version,
             compat,
             side: self.side,
             seed,
@@ -119,7 +124,7 @@ impl Plan<'_> {
         input: &mut impl WireRead,
         output: &Output,
         capabilities: Capabilities,
-    ) -> Result<Protocol, SetupError> {
+    ) -> Result<(Protocol, i32), SetupError> {
         let own = self.own_version()?;
         let announced = match self.side {
             Side::Server => capabilities.version_for(own),
@@ -128,7 +133,8 @@ impl Plan<'_> {
         output.buffer().put_i32(announced.into());
         output.flush().map_err(syncline_wire::Error::from)?;
         let own = Protocol::new(announced)?;
-        Ok(negotiate_version(own, input.read_i32()?)?)
+        let peer = input.read_i32()?;
+        Ok((negotiate_version(own, peer)?, peer))
     }
 
     fn exchange_flags(
@@ -219,6 +225,89 @@ impl Plan<'_> {
         output.buffer().put_i32(seed);
         output.flush().map_err(syncline_wire::Error::from)?;
         Ok(seed)
+    }
+}
+
+/// Terms that a client took for granted, so that it had to wait for nothing.
+#[derive(Debug)]
+pub(crate) struct Expected {
+    pub(crate) terms: Terms,
+    /// Whether a daemon is still to say that the module is open.
+    admits: bool,
+    algorithms: Negotiated,
+    /// The time limit, for the words of its error.
+    seconds: u64,
+}
+
+/// Which algorithms are left to negotiation.
+#[derive(Clone, Copy, Debug)]
+struct Negotiated {
+    checksum: bool,
+    compression: bool,
+}
+
+impl Negotiated {
+    fn of(options: &Options, compat: CompatFlags) -> Self {
+        let negotiates = compat.contains(CompatFlags::VARINT_FLAGS);
+        Self {
+            checksum: negotiates && options.data.checksum_choice.text.is_empty(),
+            compression: negotiates && options.data.compression == choice::Compression::Negotiated,
+        }
+    }
+}
+
+impl Expected {
+    pub(super) fn new(options: &Options, memory: &Remembered, admitted: bool) -> Self {
+        Self {
+            admits: !admitted,
+            algorithms: Negotiated::of(options, memory.terms.compat),
+            seconds: options.connection.timeout.unwrap_or_default().into(),
+            terms: memory.terms.clone(),
+        }
+    }
+
+    /// Hears whether the server agrees, and the seed.
+    pub(crate) fn confirm(mut self, input: &mut impl WireRead) -> Result<Terms> {
+        let admission = if self.admits { hear_admission(input) } else { Ok(None) };
+        let agrees = match admission {
+            Ok(Some(refusal)) => return Err(refusal),
+            Ok(None) => self.hear(input),
+            Err(error) => Err(error),
+        };
+        match agrees {
+            Ok(true) => Ok(self.terms),
+            Err(syncline_wire::Error::Io(error)) if error.kind() == io::ErrorKind::TimedOut => {
+                Err(Error::Timeout { seconds: self.seconds, role: Role::Client })
+            }
+            Ok(false) | Err(_) => Err(Error::Outdated),
+        }
+    }
+
+    fn hear(&mut self, input: &mut impl WireRead) -> syncline_wire::Result<bool> {
+        let Negotiated { checksum, compression } = self.algorithms;
+        if CompatFlags::decode(input)? != self.terms.compat {
+            return Ok(false);
+        }
+        if checksum && !Checksum::read_offer(input)?.contains(&self.terms.transfer_checksum) {
+            return Ok(false);
+        }
+        let (method, _) = self.terms.compression;
+        if compression && !Compression::read_offer(input)?.contains(&method) {
+            return Ok(false);
+        }
+        self.terms.seed = input.read_i32()?;
+        Ok(true)
+    }
+}
+
+/// What a client adds to the arguments where it knows what the server will say.
+pub(super) fn put_chosen(out: &mut Vec<u8>, options: &Options, terms: &Terms) {
+    let Negotiated { checksum, compression } = Negotiated::of(options, terms.compat);
+    if checksum {
+        Checksum::put_offer(out, &[terms.transfer_checksum]);
+    }
+    if compression {
+        Compression::put_offer(out, &[terms.compression.0]);
     }
 }
 

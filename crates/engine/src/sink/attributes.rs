@@ -22,6 +22,8 @@ pub(crate) struct Keep {
     /// May set owners and make devices.
     pub(crate) privileged: bool,
     identity: Identity,
+    /// What may not be set is stored (--fake-super).
+    fakes: bool,
     umask: u32,
 }
 
@@ -39,9 +41,9 @@ impl Keep {
         let attributes = &options.attributes;
         let identity = Identity::current();
         let privileged = match attributes.super_user {
-            SuperUser::Yes => true,
+            SuperUser::Yes | SuperUser::Fake => true,
             SuperUser::No => false,
-            _ => identity.is_root(),
+            SuperUser::Auto => identity.is_root(),
         };
         let data = &options.data;
         let marks_backups = data.backup && data.backup_dir.is_none();
@@ -57,6 +59,7 @@ impl Keep {
             checksum: data.checksum,
             window: data.modify_window.unwrap_or(0),
             privileged,
+            fakes: attributes.super_user == SuperUser::Fake,
             identity,
             umask: mode::umask(),
         }
@@ -212,7 +215,7 @@ impl Keep {
 
     /// Whether the process is an ordinary user, who may have to lend itself permissions.
     pub(crate) fn is_plain(&self) -> bool {
-        !self.identity.is_root()
+        !self.identity.is_root() && !self.fakes
     }
 }
 

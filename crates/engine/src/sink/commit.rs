@@ -7,6 +7,7 @@ use super::apply::{Incoming, Outcome, Target};
 use super::attributes::Times;
 use super::context::{Context, io_error};
 use super::destination::checked;
+use super::extras::Dress;
 use super::partial::PartialPlace;
 use crate::{Error, ExitCode, Result, Role};
 
@@ -28,6 +29,8 @@ pub(crate) fn place(
     let regular = existing.filter(|stat| stat.kind() == Kind::File);
     let existing_mode = regular.map(|stat| stat.mode).or(basis_mode);
     let mode = context.keep.mode(entry, existing_mode, || context.creation_mask(path.parent()));
+    // Values that did not come are those of what is about to be replaced.
+    let dress = context.dress(entry, mode.unwrap_or(entry.mode()), incoming.path);
     // What comes from a basis directory is not delayed.
     let delays = context.options().data.delay_updates && incoming.counts.is_some();
     if !delays && !matches!(target, Target::InPlace(_)) && !incoming.redo {
@@ -35,12 +38,12 @@ pub(crate) fn place(
     }
     match target {
         Target::InPlace(file) => {
-            let object = Object::open(&file, path);
-            set_attributes(context, incoming, object, mode)?;
+            let object = Object::opened(&file, place);
+            set_attributes(context, incoming, object, mode, &dress)?;
             Ok(Outcome::Placed)
         }
         Target::Temporary(mut temporary) => {
-            set_attributes(context, incoming, Object::from(&temporary), mode)?;
+            set_attributes(context, incoming, Object::from(&temporary), mode, &dress)?;
             let partial = PartialPlace::of(context, incoming.path)?;
             if let Some(partial) = partial.as_ref().filter(|_| delays) {
                 let renamed =
@@ -54,7 +57,7 @@ pub(crate) fn place(
             if renamed.as_ref().is_err_and(syncline_fs::Error::is_cross_device) {
                 renamed = match temporary.copy_beside(place, &context.temporaries) {
                     Ok(mut copy) => {
-                        set_attributes(context, incoming, Object::from(&copy), mode)?;
+                        set_attributes(context, incoming, Object::from(&copy), mode, &dress)?;
                         copy.rename_to(place)
                     }
                     Err(error) => Err(error),
@@ -74,7 +77,7 @@ pub(crate) fn place(
             Ok(Outcome::Placed)
         }
         Target::Partial(file, partial) => {
-            set_attributes(context, incoming, Object::open(&file, path), mode)?;
+            set_attributes(context, incoming, Object::opened(&file, place), mode, &dress)?;
             if delays {
                 return Ok(Outcome::Delayed);
             }
@@ -123,13 +126,14 @@ fn set_attributes(
     incoming: &Incoming<'_>,
     object: Object<'_>,
     mode: Option<u32>,
+    dress: &Dress,
 ) -> Result<bool> {
     let stat = match object.stat() {
         Ok(stat) => stat,
         Err(error) => return context.failed(Role::Receiver, &error).map(|()| false),
     };
-    let wanted = context.keep.attributes(incoming.entry, &stat, mode, Times::Exact);
-    context.set_attributes(Role::Receiver, &wanted, object, &stat)
+    let how = (mode, Times::Exact);
+    context.set_dressed(Role::Receiver, incoming.entry, (object, &stat), how, dress)
 }
 
 /// What is done with content that is not, or not known to be, the source's: kept where parts are kept, else removed.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use syncline_fs::{Dir, Links, RelPath, Root};
 use syncline_options::options::AltDestKind;
+use syncline_options::values::flags::Debug;
 
 use crate::{Error, ExitCode, Job, Monitor, Notice, Problem, Result, Role, Severity};
 
@@ -120,7 +121,8 @@ impl Entering<'_> {
             None => (&b"."[..], bare),
         };
         let path = self.absolute(parent);
-        let dry_mkpath = self.job.is_dry() && self.job.options.select.mkpath && !path.exists();
+        let dry_mkpath =
+            self.job.is_dry() && self.job.options.select.mkpath && !self.job.exists(&path);
         let mut destination =
             if dry_mkpath { self.absent(&path) } else { self.open(&path, 3, false)? };
         destination.single = Some(name.to_vec());
@@ -145,10 +147,10 @@ impl Entering<'_> {
         let whole = arrived.count > 1 || slash;
         let target = if whole { Some(path) } else { path.parent() };
         let Some(target) = target.filter(|_| whole || bare.contains(&b'/')) else { return Ok(()) };
-        if path.symlink_metadata().is_ok() {
+        if self.job.exists(path) {
             return Ok(());
         }
-        let missing = target.ancestors().take_while(|path| !path.exists()).count();
+        let missing = target.ancestors().take_while(|path| !self.job.exists(path)).count();
         if missing == 0 {
             return Ok(());
         }
@@ -162,10 +164,12 @@ impl Entering<'_> {
     }
 
     fn open(&self, path: &Path, number: u8, created: bool) -> Result<Destination> {
-        let root = self.job.open_root(path).map_err(|error| {
+        let root = self.job.open_destination(path).map_err(|error| {
             let word = format!("change_dir#{number}");
             self.cannot(&word, ExitCode::SELECTION, path, &error)
         })?;
+        let chdir = || [b"[Receiver] change_dir(", path.as_os_str().as_bytes(), b")"].concat();
+        self.monitor.trace(Debug::Chdir, 1, chdir);
         let options = &self.job.options;
         let links = if options.attributes.insecure_links {
             Links::Follow

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, TryRecvError};
 use syncline_fs::{Dir, Errno, Object, Place, RelPath, Stat, Time};
 use syncline_options::options::{DeleteWhen, RemoveSource};
+use syncline_options::values::flags::Debug;
 use syncline_options::values::flags::Info;
-use syncline_wire::list::{EntryRef, FileKind};
+use syncline_wire::list::{DirectoryRole, EntryRef, FileKind};
 use syncline_wire::{BasisType, Item, ItemFlags};
 
 use super::apply::Outcome;
@@ -54,6 +55,12 @@ pub(crate) struct Generator<'a> {
     pub(super) resembling: Option<Resembling>,
     /// Items are told even where nothing differs.
     pub(super) tells_all: bool,
+    /// Values of attributes asked for: set and number.
+    asked: HashSet<(u32, u32)>,
+    /// Objects of a local run that lack extended attributes.
+    undressed: Vec<(Arc<Batch>, u32)>,
+    /// The current entry's path; kept for its room.
+    path: Vec<u8>,
 }
 
 /// A list in work.
@@ -116,6 +123,18 @@ impl<'w> Work<'w> {
     pub(super) fn name(&self) -> &'w [u8] {
         self.path.as_bytes()
     }
+
+    /// What differs from the object that is there. `written`: it is made anew.
+    pub(super) fn differences(
+        &self,
+        context: &Context<'_>,
+        stat: &Stat,
+        mode: Option<u32>,
+        written: bool,
+    ) -> ItemFlags {
+        let place = self.place().ok().filter(|_| !self.linked);
+        context.differences(self.entry, place.as_ref(), stat, mode, written)
+    }
 }
 
 impl<'a> Generator<'a> {
@@ -144,20 +163,25 @@ impl<'a> Generator<'a> {
             fresh: context.destination.created.then(Vec::new),
             finishes: Vec::new(),
             resembling: None,
+            asked: HashSet::new(),
+            undressed: Vec::new(),
             tells_all: output.verbose >= 2
                 || output.itemize >= 2
                 || output.info.level(Info::Name) >= 2,
+            path: Vec::new(),
         }
     }
 
     pub(crate) fn run(mut self) -> Result<()> {
         let mut first = true;
         while let Some(batch) = self.next_batch()? {
+            self.dress()?;
             if std::mem::take(&mut first) && self.context.delete_when == DeleteWhen::Before {
                 self.sweep_all(&batch)?;
             }
             self.work_through(&batch)?;
         }
+        self.dress()?;
         self.end_lists()?;
         self.end_phases()
     }
@@ -389,6 +413,7 @@ impl<'a> Generator<'a> {
             self.say_done(&mut said)?;
         }
         self.hear_phases(rounds - 1)?;
+        self.dress()?;
         self.finish_directories()?;
         self.say_done(&mut said)?;
         self.outlet.flush()
@@ -438,6 +463,10 @@ impl<'a> Generator<'a> {
             let is_directory =
                 root.place(relative).and_then(|place| place.stat()).is_ok_and(|stat| stat.is_dir());
             if let (true, Ok(directory)) = (is_directory, root.directory(relative)) {
+                if entry.role() == DirectoryRole::Top {
+                    let text = || [b"deleting in ", &path[..]].concat();
+                    self.context.monitor.trace(Debug::Del, 1, text);
+                }
                 self.sweeper.sweep(relative, &directory, batch)?;
             }
         }
@@ -493,10 +522,14 @@ impl<'a> Generator<'a> {
 
     /// Decides about one entry of a list.
     fn entry(&mut self, batch: &Arc<Batch>, entry: EntryRef<'_>) -> Result<()> {
-        self.decide(batch, entry, false)
+        let mut path = std::mem::take(&mut self.path);
+        self.context.put_target(entry, &mut path);
+        let decided = self.decide_at(batch, entry, &path, false);
+        self.path = path;
+        decided
     }
 
-    /// The steps common to all kinds (behaviour.md 4.3).
+    /// Decides about an entry out of turn.
     pub(super) fn decide(
         &mut self,
         batch: &Arc<Batch>,
@@ -505,21 +538,37 @@ impl<'a> Generator<'a> {
     ) -> Result<()> {
         let mut path = Vec::new();
         self.context.put_target(entry, &mut path);
-        let relative = checked(&path)?;
+        self.decide_at(batch, entry, &path, redo)
+    }
+
+    /// The steps common to all kinds (behaviour.md 4.3).
+    fn decide_at(
+        &mut self,
+        batch: &Arc<Batch>,
+        entry: EntryRef<'_>,
+        path: &[u8],
+        redo: bool,
+    ) -> Result<()> {
+        let relative = checked(path)?;
+        let text = || {
+            let index = entry.index();
+            [b"[generator] looking at ", path, format!(" ({index})").as_bytes()].concat()
+        };
+        self.context.monitor.trace(Debug::Genr, 1, text);
         let state = self.enter_directory(relative.parent())?;
         let directory = match &state {
-            HereState::Skipped => return self.passed_over(entry, &path),
+            HereState::Skipped => return self.passed_over(entry, path),
             HereState::Held(directory) => Some(directory),
             HereState::Absent | HereState::Blocked | HereState::Unknown => None,
         };
-        if self.sweeper.daemon_excludes(&path, entry.is_directory()) {
+        if self.sweeper.daemon_excludes(path, entry.is_directory()) {
             let kind: &[u8] = if entry.is_directory() { b"directory" } else { b"file" };
-            self.context.fail(&[b"ERROR: daemon refused to receive ", kind, b" \"", &path, b"\""]);
+            self.context.fail(&[b"ERROR: daemon refused to receive ", kind, b" \"", path, b"\""]);
             if entry.is_directory() {
                 let text = "*** Skipping any contents from this failed directory ***";
                 self.context.monitor.problem(Problem::new(Severity::Error, text));
             }
-            return self.passed_over(entry, &path);
+            return self.passed_over(entry, path);
         }
         let mut work = Work {
             batch,
@@ -543,10 +592,10 @@ impl<'a> Generator<'a> {
                     if error.errno() == Some(Errno::LOOP) {
                         self.keep_link(entry, &held.place(relative))?;
                     }
-                    let shown = self.context.destination.show(&path);
+                    let shown = self.context.destination.show(path);
                     let words = "recv_generator: failed to stat";
                     self.context.failed_as(Role::Generator, words, &shown, &error)?;
-                    return self.passed_over(entry, &path);
+                    return self.passed_over(entry, path);
                 }
             }
         }
@@ -556,7 +605,7 @@ impl<'a> Generator<'a> {
                 self.here.state = HereState::Unknown;
                 return Ok(());
             }
-            return self.passed_over(entry, &path);
+            return self.passed_over(entry, path);
         }
         match entry.kind() {
             FileKind::Missing => self.missing_argument(&work),
@@ -804,15 +853,53 @@ impl<'a> Generator<'a> {
     }
 
     fn send(&mut self, work: &Work<'_>, item: &Item, sums: Sums<'_>) -> Result<()> {
+        let values = self.values_to_ask_for(work, item);
+        if self.context.job.is_local() && self.needs_xattrs(item) {
+            self.undressed.push((work.batch.clone(), work.index));
+        }
         self.outlet.item(&Order {
             batch: work.batch,
             entry: work.entry,
             index: work.index,
             item,
             sums,
+            values: &values,
             existing: work.stat.as_ref(),
             redo: work.redo,
         })
+    }
+
+    /// Whether extended attributes are to be set on an object that is there already.
+    fn needs_xattrs(&self, item: &Item) -> bool {
+        item.flags.contains(ItemFlags::REPORT_XATTR)
+            && !item.is_transfer()
+            && !self.context.is_dry()
+    }
+
+    /// Sets extended attributes on objects that were up to date; far sources answer first, and the receiving thread
+    /// does it.
+    fn dress(&mut self) -> Result<()> {
+        let mut path = Vec::new();
+        for (batch, index) in std::mem::take(&mut self.undressed) {
+            let gap = batch.directory.as_ref().filter(|gap| gap.first() == index);
+            let list = gap.unwrap_or(&batch.list);
+            let position = index.checked_sub(list.first()).map(|position| position as usize);
+            let Some(entry) = position.and_then(|position| list.get(position)) else { continue };
+            self.context.put_target(entry, &mut path);
+            self.context.finish_xattrs(entry, &path)?;
+        }
+        Ok(())
+    }
+
+    /// What is asked for once is not asked for again: it belongs to all entries with the same set.
+    fn values_to_ask_for(&mut self, work: &Work<'_>, item: &Item) -> Vec<u32> {
+        let (true, Some(set)) = (item.flags.contains(ItemFlags::REPORT_XATTR), work.entry.xattrs())
+        else {
+            return Vec::new();
+        };
+        let mut values = self.context.values_to_ask_for(work.entry, work.name());
+        values.retain(|number| self.asked.insert((set, *number)));
+        values
     }
 
     /// When the directory's time has to be restored, and to what.

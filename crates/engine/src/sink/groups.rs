@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use syncline_fs::{Kind, NewObject};
 use syncline_options::options::RemoveSource;
+use syncline_options::values::flags::Debug;
 use syncline_wire::Item;
 use syncline_wire::ItemFlags;
 use syncline_wire::list::{EntryRef, FileKind};
@@ -190,11 +191,16 @@ impl Generator<'_> {
             basis: None,
             name: Some(name.to_vec()),
         };
+        let text = || {
+            let path = work.path.as_bytes();
+            [b"[generator] hard link ", path, b" => ", leader].concat()
+        };
+        context.monitor.trace(Debug::Hlink, 1, text);
         let existing = work.stat;
         let flags = match &existing {
             Some(stat) => {
                 let mode = context.keep.mode(work.entry, Some(stat.mode), || 0);
-                context.keep.differences(work.entry, stat, mode, false)
+                work.differences(context, stat, mode, false)
             }
             None => ItemFlags::IS_NEW,
         };
@@ -209,7 +215,7 @@ impl Generator<'_> {
         if let (Some(stat), Ok(other)) = (&existing, leader_place.stat())
             && stat.is_same_inode(&other)
         {
-            self.report_item(&work, &item(ItemFlags::default(), b""))?;
+            self.report_item(&work, &item(flags, b""))?;
             return self.was_linked(&work);
         }
         if let Some(stat) = &existing {

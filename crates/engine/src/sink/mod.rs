@@ -25,8 +25,10 @@ pub(crate) mod context;
 mod decide;
 mod delete;
 mod destination;
+pub(crate) mod extras;
 mod generate;
 mod groups;
+mod near;
 pub(crate) mod outlet;
 mod owners;
 mod partial;
@@ -38,13 +40,15 @@ use std::sync::Arc;
 use crossbeam_channel::{Sender, unbounded};
 use syncline_filter::Filter;
 
+use crate::extras::XattrNames;
 use crate::link::{Offer, Offers, Requests};
 use crate::source::OperatorFiles;
-use crate::{Error, ExitCode, Job, Monitor, Notice, Result, Role, Terms};
+use crate::{Error, ExitCode, Extras, Job, Monitor, Notice, Result, Role, Terms};
 use collect::{Batch, Collector};
 use context::Context;
 use delete::Sweeper;
 use destination::{Arrived, Destination};
+use extras::Dressing;
 use generate::Generator;
 use outlet::{Far, Outlet, Report};
 use owners::Owners;
@@ -97,8 +101,9 @@ pub(crate) fn receive_with(
 ) -> Result<()> {
     refuse_what_is_missing(job)?;
     let SinkPlan { destination, start, filter } = plan;
-    let owners = Owners::new(&job.options, job.is_local(), monitor)?;
-    let mut collector = Collector::new(job, terms, owners, &filter);
+    let owners = Owners::new(job, monitor)?;
+    let extras = Extras::default();
+    let mut collector = Collector::new(job, terms, owners, &filter, monitor, extras.clone());
     let (first, ended) = first_lists(&mut collector, offers, terms, monitor)?;
     let count = first.iter().map(|batch| batch.list.len()).sum();
     if count == 0 && !job.is_server() {
@@ -111,11 +116,13 @@ pub(crate) fn receive_with(
         is_directory: only.is_some_and(syncline_wire::list::EntryRef::is_directory),
     };
     let place = Destination::enter(job, &destination, &start, arrived, monitor)?;
-    let context = Context::new(job, terms, monitor, place);
+    let names = XattrNames::new(&job.options, Some(&filter));
+    let dressing = Dressing::new(job, names, extras);
+    let context = Context::new(job, terms, monitor, place, dressing);
     monitor.notice(Notice::DeltaTransmission(!context.whole));
     let context = &context;
-    let insecure = job.options.attributes.insecure_links;
-    let mut files = OperatorFiles { insecure, ..OperatorFiles::default() };
+    let (paths, module) = (job.paths.clone(), job.module.clone());
+    let mut files = OperatorFiles { paths, module, ..OperatorFiles::default() };
     let files = &mut files;
     std::thread::scope(|scope| {
         let (reports, inbox) = unbounded();
@@ -170,7 +177,7 @@ fn first_lists(
     loop {
         match offers.next()? {
             Offer::List(received) => {
-                first.push(collector.add(received, offers.lists())?);
+                first.push(collector.add(received, offers)?);
                 let alone = first.len() == 1 && first[0].list.len() == 1;
                 if terms.incremental() && !alone {
                     return Ok((first, false));
@@ -189,16 +196,8 @@ fn first_lists(
 
 /// Options that a sink would have to mind and cannot yet are refused, never ignored.
 fn refuse_what_is_missing(job: &Job) -> Result<()> {
-    use syncline_options::options::SuperUser;
     let attributes = &job.options.attributes;
-    let missing = [
-        (attributes.acls, "--acls"),
-        (attributes.xattrs > 0, "--xattrs"),
-        (attributes.super_user == SuperUser::Fake, "--fake-super"),
-        (attributes.crtimes, "--crtimes"),
-        (attributes.confine_root.is_some(), "--confine-root"),
-        (attributes.copy_as.is_some(), "--copy-as"),
-    ];
+    let missing = [(attributes.crtimes, "--crtimes")];
     match missing.into_iter().find(|(wanted, _)| *wanted) {
         Some((_, option)) => {
             let text = format!("{option} is not performed by this receiver yet");

@@ -42,6 +42,8 @@ pub(crate) struct Order<'a> {
     pub(crate) index: u32,
     pub(crate) item: &'a Item,
     pub(crate) sums: Sums<'a>,
+    /// Numbers of the attributes whose values are wanted.
+    pub(crate) values: &'a [u32],
     /// What is at the destination.
     pub(crate) existing: Option<&'a Stat>,
     /// The second attempt.
@@ -77,7 +79,12 @@ impl Outlet for Far<'_> {
             return Ok(());
         }
         let basis = if order.item.is_transfer() { order.sums } else { Sums::Nothing };
-        self.requests.item(&Request { index: order.index, item: order.item, basis })
+        self.requests.item(&Request {
+            index: order.index,
+            item: order.item,
+            values: order.values,
+            basis,
+        })
     }
 
     fn done(&mut self) -> Result<()> {

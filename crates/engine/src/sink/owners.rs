@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 
 use syncline_fs::{Accounts, Identity};
-use syncline_options::Options;
 use syncline_options::options::SuperUser;
 use syncline_options::values::idmap::{self, Entry, From, To};
 use syncline_wildcard::Wildcard;
-use syncline_wire::list::IdNames;
+use syncline_wire::list::{Acl, IdNames};
 
-use crate::{Error, ExitCode, Monitor, Problem, Result, Severity};
+use crate::{Error, ExitCode, Job, Monitor, Problem, Result, Severity};
 
 /// Maps users and groups; what was found once is remembered.
 #[derive(Debug)]
@@ -35,9 +34,10 @@ struct Rule {
 }
 
 impl Owners {
-    pub(crate) fn new(options: &Options, local: bool, monitor: &Monitor) -> Result<Self> {
-        let attributes = &options.attributes;
-        let accounts = Accounts::new();
+    pub(crate) fn new(job: &Job, monitor: &Monitor) -> Result<Self> {
+        let attributes = &job.options.attributes;
+        let local = job.is_local();
+        let accounts = job.accounts.clone();
         let identity = Identity::current();
         let privileged = match attributes.super_user {
             SuperUser::Yes | SuperUser::Fake => true,
@@ -60,8 +60,10 @@ impl Owners {
             let useful = !rules.is_empty() || !local;
             (wanted && useful).then(|| Half { rules, names, known: HashMap::new() })
         };
-        let maps_users = attributes.owner && privileged && (names || !user_rules.is_empty());
-        let maps_groups = attributes.group && (names || !group_rules.is_empty() || !privileged);
+        let (owner, group) =
+            (attributes.owner || attributes.acls, attributes.group || attributes.acls);
+        let maps_users = owner && privileged && (names || !user_rules.is_empty());
+        let maps_groups = group && (names || !group_rules.is_empty() || !privileged);
         let users = half(user_rules, maps_users);
         let groups = half(group_rules, maps_groups);
         Ok(Self { accounts, users, groups, local })
@@ -92,6 +94,18 @@ impl Owners {
             || if local { accounts.group_name(id) } else { names.group(id).map(<[u8]>::to_vec) },
             |name| accounts.group_id(name),
         )
+    }
+}
+
+impl Owners {
+    /// An ACL whose names are users and groups of this machine.
+    pub(crate) fn adapt(&mut self, acl: &Acl, names: &IdNames) -> Acl {
+        let mut acl = acl.clone();
+        for name in &mut acl.names {
+            let map = if name.is_user { Self::user } else { Self::group };
+            name.id = map(self, name.id, names);
+        }
+        acl
     }
 }
 

@@ -29,6 +29,10 @@ impl<'a> PartialPlace<'a> {
                 let mut place = path.parent().to_owned();
                 directory.as_path().components().for_each(|part| place.push(part));
                 place.push(name);
+                let shown = context.destination.show(place.as_bytes());
+                if context.job.module.as_ref().is_some_and(|module| module.hides(&shown, false)) {
+                    return Ok(None);
+                }
                 Ok(Some(Self { root: context.root()?, path: place, beside: true }))
             }
         }

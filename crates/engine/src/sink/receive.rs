@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
-use syncline_wire::list::{FileKind, FileLists, Place};
+use syncline_options::values::flags::Debug;
+use syncline_wire::list::{FileKind, FileLists, Place, XattrSet};
 use syncline_wire::{Item, ItemFlags};
 
 use super::apply::{self, Incoming, Outcome};
@@ -37,11 +38,14 @@ impl<'a> Receiving<'a> {
         loop {
             match offers.next()? {
                 Offer::List(received) => {
-                    let batch = self.collector.add(received, offers.lists())?;
+                    let batch = self.collector.add(received, offers)?;
                     self.report(Report::List(batch));
                 }
                 Offer::ListsEnd => self.report(Report::ListsEnd),
-                Offer::Item { index, item } => self.item(offers, index, &item)?,
+                Offer::Item { index, item, xattrs } => {
+                    self.learn(offers, index, xattrs)?;
+                    self.item(offers, index, &item)?;
+                }
                 Offer::NoSend(index) => self.report(Report::NoSend(index)),
                 Offer::IoErrors(errors) => self.context.monitor.tally().add_io_errors(errors),
                 Offer::Done => self.done(offers.lists()),
@@ -64,7 +68,25 @@ impl<'a> Receiving<'a> {
             }
         }
         self.phase += 1;
+        let phase = self.phase;
+        let text = || format!("[receiver] end of phase {phase}").into_bytes();
+        self.context.monitor.trace(Debug::Recv, 1, text);
         self.report(Report::Phase);
+    }
+
+    /// Values of attributes belong to the set, and so to every entry that has it.
+    fn learn(
+        &self,
+        offers: &mut dyn Offers,
+        index: u32,
+        xattrs: Option<Arc<XattrSet>>,
+    ) -> Result<()> {
+        let wire = |error| Error::wire(Role::Receiver, error);
+        let Some(set) = xattrs else { return Ok(()) };
+        if let Some(position) = offers.lists().entry(index).map_err(wire)?.xattrs() {
+            self.context.dressing.extras.learn(position, set);
+        }
+        Ok(())
     }
 
     fn item(&mut self, offers: &mut dyn Offers, index: u32, item: &Item) -> Result<()> {
@@ -77,6 +99,11 @@ impl<'a> Receiving<'a> {
             tally.created.add(entry.kind());
         }
         if !item.is_transfer() {
+            if item.flags.contains(ItemFlags::REPORT_XATTR) && !context.is_dry() {
+                let mut path = Vec::new();
+                context.put_target(entry, &mut path);
+                context.finish_xattrs(entry, &path)?;
+            }
             context.tell_item(entry, item, None);
             context.tell_item(entry, item, Some(Moved::default()));
             return Ok(());
@@ -105,10 +132,11 @@ impl<'a> Receiving<'a> {
         context.tell_item(entry, item, None);
         let mut path = Vec::new();
         context.put_target(entry, &mut path);
+        context.monitor.trace(Debug::Recv, 1, || [b"[receiver] receiving ", &path[..]].concat());
         let mut content = offers.content()?;
         let received = |content: &Content<'_>| match content {
             Content::Tokens(tokens) => tokens.received(),
-            Content::File(_) => 0,
+            Content::File(..) => 0,
         };
         let before = received(&content);
         let redo = self.again.contains(&index);
@@ -129,6 +157,6 @@ impl<'a> Receiving<'a> {
 fn reborrow<'c>(content: &'c mut Content<'_>) -> Content<'c> {
     match content {
         Content::Tokens(tokens) => Content::Tokens(&mut **tokens),
-        Content::File(file) => Content::File(file),
+        Content::File(file, basis) => Content::File(file, *basis),
     }
 }

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 
 use crossbeam_channel::Sender;
 use syncline_fs::Accounts;
-use syncline_wire::list::{FileEntry, FileList, HardLink, ListEncoder, ListOptions, NameLookup};
+use syncline_wire::list::{
+    Attributes, FileEntry, FileList, HardLink, ListEncoder, ListOptions, NameLookup,
+};
 use syncline_wire::{IoErrors, Protocol};
 
-use crate::{Error, Result, Role, Tally};
+use crate::{Error, Extras, Result, Role, Tally};
 
 /// A list in one piece is passed on as this much of it is encoded.
 const PART: usize = 32 * 1024;
@@ -77,6 +79,9 @@ pub(super) struct Emitter<'a> {
     origins: Origins,
     directory: Option<u32>,
     next_first: u32,
+    /// ACLs and attributes of a local run, where no encoder keeps them.
+    attributes: Attributes,
+    extras: &'a Extras,
     /// Groups of a local run, where no encoder makes them.
     groups: HashMap<(u64, u64), u32>,
     pub(super) errors: IoErrors,
@@ -88,6 +93,7 @@ impl<'a> Emitter<'a> {
         tally: &'a Tally,
         options: ListOptions,
         accounts: &'a Accounts,
+        extras: &'a Extras,
         encodes: bool,
     ) -> Self {
         let first = u32::from(options.is_incremental());
@@ -106,6 +112,8 @@ impl<'a> Emitter<'a> {
             origins: Origins::One(0),
             directory: None,
             next_first: first,
+            attributes: Attributes::default(),
+            extras,
             groups: HashMap::new(),
             errors: IoErrors::NONE,
         }
@@ -117,6 +125,14 @@ impl<'a> Emitter<'a> {
 
     pub(super) fn is_incremental(&self) -> bool {
         self.options.is_incremental()
+    }
+
+    /// What entries refer to; add to it before the entry.
+    pub(super) fn attributes(&mut self) -> &mut Attributes {
+        match &mut self.encoder {
+            Some(encoder) => &mut encoder.attributes,
+            None => &mut self.attributes,
+        }
     }
 
     /// Adds an entry to the list under way.
@@ -157,6 +173,10 @@ impl<'a> Emitter<'a> {
         if let Some(encoder) = &mut self.encoder {
             encoder.end(&mut self.bytes, self.errors, &mut self.names);
         }
+        self.extras.take_over(match &self.encoder {
+            Some(encoder) => &encoder.attributes,
+            None => &self.attributes,
+        });
         let protocol = self.options.protocol;
         self.list.sort(protocol);
         let gap = u32::from(self.is_incremental());

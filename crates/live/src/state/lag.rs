@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How long a sample stands for.
 const STEP: Duration = Duration::from_secs(30);
@@ -25,7 +25,7 @@ pub(super) struct Lag {
 }
 
 /// The worst of half a minute.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct LagSample {
     /// Seconds since the oldest change that had not arrived.
@@ -41,6 +41,11 @@ impl Lag {
         self.oldest = oldest;
         self.pending = pending;
         self.roll(now);
+    }
+
+    /// When the change was made that waits longest.
+    pub(super) fn oldest(&self) -> Option<Duration> {
+        self.oldest
     }
 
     /// The age of the oldest change that waits, and how many do.

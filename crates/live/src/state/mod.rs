@@ -94,7 +94,8 @@ impl Registry {
             .map(|(name, mirror)| (name.clone(), mirror.clone()))
             .collect();
         Snapshot {
-            version: env!("CARGO_PKG_VERSION"),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            time: format!("{:.0}", jiff::Timestamp::now()),
             uptime_seconds: now.as_secs_f64(),
             mirrors: mirrors.into_iter().map(|(name, mirror)| mirror.snapshot(name, now)).collect(),
         }
@@ -201,6 +202,12 @@ impl MirrorStatus {
             }
             HookOutcome::Dropped(changes) => status.hooks.dropped += changes,
         }
+    }
+
+    /// When the change was made that waits longest for any target that is not in trouble.
+    pub(crate) fn oldest_waiting(&self) -> Option<Duration> {
+        let targets: Vec<_> = lock(&self.targets).values().cloned().collect();
+        targets.iter().filter_map(|target| target.oldest_waiting()).min()
     }
 
     fn snapshot(&self, name: String, now: Duration) -> MirrorSnapshot {
@@ -362,6 +369,11 @@ impl TargetStatus {
     /// How many paths wait, and since when the first of them does.
     pub fn set_queue(&self, now: Duration, pending: u64, oldest: Option<Duration>) {
         lock(&self.status).lag.set(now, pending, oldest);
+    }
+
+    fn oldest_waiting(&self) -> Option<Duration> {
+        let status = lock(&self.status);
+        status.lag.oldest().filter(|_| status.state.concern() < Concern::Trouble)
     }
 
     /// A session ended.

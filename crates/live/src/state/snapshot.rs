@@ -8,12 +8,14 @@ use super::histogram::Histogram;
 use super::lag::LagSample;
 
 /// Everything at one moment.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Snapshot {
     /// The version of the program.
-    pub version: &'static str,
+    pub version: String,
+    /// When this was so, by the clock on the wall.
+    pub time: String,
     /// How long it has been running, in seconds.
     pub uptime_seconds: f64,
     /// The mirrors, in order of name.
@@ -21,7 +23,7 @@ pub struct Snapshot {
 }
 
 /// A mirror at one moment.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct MirrorSnapshot {
@@ -48,7 +50,7 @@ pub struct MirrorSnapshot {
 }
 
 /// How often something was looked through again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Rescans {
@@ -61,7 +63,7 @@ pub struct Rescans {
 }
 
 /// What became of hooks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct HookCounts {
@@ -76,7 +78,7 @@ pub struct HookCounts {
 }
 
 /// A target at one moment.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct TargetSnapshot {
@@ -235,7 +237,7 @@ pub enum Concern {
 }
 
 /// What became of sessions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct BatchCounts {
@@ -248,7 +250,7 @@ pub struct BatchCounts {
 }
 
 /// What was done to paths.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct PathCounts {
@@ -259,7 +261,7 @@ pub struct PathCounts {
 }
 
 /// Bytes of sessions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct ByteCounts {
@@ -272,7 +274,7 @@ pub struct ByteCounts {
 }
 
 /// Renames by the way they took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct RenameCounts {
@@ -287,7 +289,7 @@ pub struct RenameCounts {
 }
 
 /// A transfer that takes long.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Progress {
     /// What is sent.
@@ -299,7 +301,7 @@ pub struct Progress {
 }
 
 /// Something that went wrong.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ErrorSnapshot {
     /// How many seconds ago, the last time.
@@ -308,6 +310,13 @@ pub struct ErrorSnapshot {
     pub times: u64,
     /// What.
     pub text: String,
+}
+
+impl ByteCounts {
+    /// Bytes of one session.
+    pub fn new(sent: u64, received: u64, literal: u64) -> Self {
+        Self { sent, received, literal }
+    }
 }
 
 impl Snapshot {

@@ -2,6 +2,7 @@
 
 mod changes;
 mod command;
+mod hidden;
 mod options;
 
 use std::collections::HashSet;
@@ -16,18 +17,17 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGKILL, SIGTERM};
-use syncline_filter::{Name, NoFiles, Rules as FilterRules, Side};
 use syncline_watch::settle::{Rules, Settled, Settler};
-use syncline_watch::{
-    Change, Entry, Exclude, Joiner, Notice, Options, Place, Root, RootId, Watcher,
-};
+use syncline_watch::{Change, Entry, Joiner, Notice, Options, Place, Root, RootId, Watcher};
 
-use crate::common::{Filter, path};
+use crate::common::path;
 use crate::output::{die_by, not_ignored};
 use crate::syslog::Diagnostics::Stderr;
 use changes::{Changes, Contents, What};
 use command::{Running, code};
-use options::{HELP, OnBusy, Settings};
+use hidden::Hidden;
+pub(crate) use options::{ABOUT, STATUS, TABLE, USAGE};
+use options::{OnBusy, Settings, help};
 
 /// Runs the program.
 pub(crate) fn run(program: &str, words: Vec<Vec<u8>>) -> ExitCode {
@@ -35,7 +35,7 @@ pub(crate) fn run(program: &str, words: Vec<Vec<u8>>) -> ExitCode {
         Ok(Some(settings)) => settings,
         Ok(None) => {
             // Nobody to tell when standard output is closed.
-            let _ = rustix::io::write(std::io::stdout(), HELP.as_bytes());
+            let _ = rustix::io::write(std::io::stdout(), help().as_bytes());
             return ExitCode::SUCCESS;
         }
         Err(text) => {
@@ -49,41 +49,6 @@ pub(crate) fn run(program: &str, words: Vec<Vec<u8>>) -> ExitCode {
             Stderr.say(&format!("syncwatch: {text}"));
             ExitCode::FAILURE
         }
-    }
-}
-
-/// Hides what the patterns and rules leave out, whatever directory it is in.
-struct Hidden {
-    patterns: Arc<Filter>,
-    rules: syncline_filter::Filter,
-}
-
-impl Hidden {
-    fn new(settings: &Settings, patterns: Arc<Filter>) -> Result<Self, String> {
-        let mut rules = FilterRules::new(syncline_filter::Settings::default());
-        for rule in &settings.filter {
-            rules.filter(rule, &mut NoFiles).map_err(|error| error.to_string())?;
-        }
-        Ok(Self { patterns, rules: syncline_filter::Filter::new(&rules, Side::Sender) })
-    }
-}
-
-impl Exclude for Hidden {
-    fn hides(&self, root: RootId, path: &[u8], directory: bool) -> bool {
-        // The root itself was asked for.
-        if path.is_empty() {
-            return false;
-        }
-        let name = if directory { Name::directory(path) } else { Name::file(path) };
-        let whole = self.patterns.shown_path(root, path);
-        // An include pattern decides about files; the way to them stays open.
-        let dropped =
-            if directory { self.patterns.excludes(&whole) } else { self.patterns.drops(&whole) };
-        dropped || self.rules.excludes(&name)
-    }
-
-    fn prunes(&self, root: RootId, directory: &[u8], fresh: bool) -> bool {
-        self.hides(root, directory, true) || self.patterns.prunes(root, directory, fresh)
     }
 }
 

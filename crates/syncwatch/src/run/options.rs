@@ -1,5 +1,6 @@
 //! The command line of `syncwatch run`.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
@@ -7,32 +8,58 @@ use syncline_watch::{Backend, Mask};
 
 use crate::common::{Patterns, backend};
 use crate::events;
-use crate::getopt::{Parser, Spec, Word, flag, value};
+use crate::getopt::{Parser, Row, Values, Word, flag, value};
 
-const TABLE: &[Spec] = &[
-    flag("help", Some(b'h')),
-    value("settle", Some(b's')),
-    value("max-delay", None),
-    value("on-busy", Some(b'b')),
-    value("signal", None),
-    value("stop-signal", None),
-    value("stop-timeout", None),
-    value("events", Some(b'e')),
-    value("filter", Some(b'f')),
-    value("exclude", None),
-    value("include", None),
-    value("pass", Some(b'p')),
-    value("retry", None),
-    value("retry-delay", None),
-    value("backend", None),
-    flag("no-recursive", None),
-    flag("compare", Some(b'c')),
-    flag("initial", Some(b'i')),
-    flag("once", Some(b'1')),
-    flag("exit-on-error", None),
-    flag("shell", None),
-    flag("quiet", Some(b'q')),
+pub(crate) const TABLE: &[Row] = &[
+    value("settle", Some(b's'), "TIME", "quiet that ends a burst [200ms]"),
+    value("max-delay", None, "TIME", "run at the latest this long after a change [5s]"),
+    value(
+        "on-busy",
+        Some(b'b'),
+        "WHAT",
+        "changes while COMMAND runs: queue, restart,\nsignal or ignore [queue]",
+    )
+    .takes(Values::Words(&["queue", "restart", "signal", "ignore"])),
+    value("signal", None, "NAME", "what --on-busy=signal sends [HUP]").takes(SIGNALS),
+    value("stop-signal", None, "NAME", "what stops COMMAND [TERM]").takes(SIGNALS),
+    value("stop-timeout", None, "TIME", "then it is killed [10s]"),
+    value(
+        "events",
+        Some(b'e'),
+        "LIST",
+        "what counts as a change, in inotifywait's names\n[create,delete,move,modify,close_write,attrib]",
+    )
+    .takes(Values::Words(events::ALL_NAMES)),
+    value(
+        "filter",
+        Some(b'f'),
+        "RULE",
+        "an rsync filter rule, such as '- *.tmp', '+ *.conf'\nor ': .rsync-filter', a file of rules in each\ndirectory; may be given several times, the first\nmatch decides",
+    ),
+    value("exclude", None, "PATTERN", "leave out paths that match (extended regular\nexpression)"),
+    value("include", None, "PATTERN", "leave out paths that do not match"),
+    value(
+        "pass",
+        Some(b'p'),
+        "HOW",
+        "changed paths to COMMAND: args (in place of {}),\nstdin (each ended by NUL), json (in the file that\n$SYNCWATCH_JSON names) [args]",
+    )
+    .takes(Values::Words(&["args", "stdin", "json"])),
+    flag("compare", Some(b'c'), "a file whose contents are what they were is no change"),
+    flag("initial", Some(b'i'), "run at the start too"),
+    flag("once", Some(b'1'), "run once and end with COMMAND's status"),
+    value("retry", None, "N", "run a COMMAND that failed up to N more times [0]"),
+    value("retry-delay", None, "TIME", "wait before the first retry, doubled each time [1s]"),
+    flag("exit-on-error", None, "end with COMMAND's status when it fails for good"),
+    flag("shell", None, "COMMAND is one text for sh -c; {} becomes \"$@\""),
+    flag("no-recursive", None, "do not watch what is below subdirectories"),
+    value("backend", None, "NAME", "auto, inotify or fanotify [auto]")
+        .takes(Values::Words(&["auto", "inotify", "fanotify"])),
+    flag("quiet", Some(b'q'), "log errors only"),
+    flag("help", Some(b'h'), "show this text"),
 ];
+
+const SIGNALS: Values = Values::Words(&["HUP", "INT", "QUIT", "TERM", "KILL", "USR1", "USR2"]);
 
 /// What to do with changes that settle while the command runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -238,44 +265,36 @@ fn signal(name: &str) -> Option<i32> {
     })
 }
 
-pub(super) const HELP: &str = "\
-Usage: syncwatch run [options] PATH... -- COMMAND [ARGUMENT]...
+/// The forms of the command line.
+pub(crate) const USAGE: &str = "[options] PATH... -- COMMAND [ARGUMENT]...";
 
+/// What the program does, in a paragraph.
+pub(crate) const ABOUT: &str = "\
 Runs COMMAND when changes below the PATHs have settled: once for a burst, not for
 files that come and go, and for a PATH that is a file also when it is replaced.
 An ARGUMENT that is {} stands for the changed paths.
+";
 
-  -s, --settle TIME       quiet that ends a burst                       [200ms]
-      --max-delay TIME    run at the latest this long after a change       [5s]
-  -b, --on-busy WHAT      changes while COMMAND runs: queue, restart,
-                          signal or ignore                              [queue]
-      --signal NAME       what --on-busy=signal sends                     [HUP]
-      --stop-signal NAME  what stops COMMAND                             [TERM]
-      --stop-timeout TIME then it is killed                               [10s]
-  -e, --events LIST       what counts as a change, in inotifywait's names
-                          [create,delete,move,modify,close_write,attrib]
-  -f, --filter RULE       an rsync filter rule, such as '- *.tmp' or '+ *.conf';
-                          may be given several times, the first match decides
-      --exclude PATTERN   leave out paths that match (extended regular expression)
-      --include PATTERN   leave out paths that do not match
-  -p, --pass HOW          changed paths to COMMAND: args (in place of {}),
-                          stdin (each ended by NUL), json (in the file that
-                          $SYNCWATCH_JSON names)                         [args]
-  -c, --compare           a file whose contents are what they were is no change
-  -i, --initial           run at the start too
-  -1, --once              run once and end with COMMAND's status
-      --retry N           run a COMMAND that failed up to N more times      [0]
-      --retry-delay TIME  wait before the first retry, doubled each time   [1s]
-      --exit-on-error     end with COMMAND's status when it fails for good
-      --shell             COMMAND is one text for sh -c; {} becomes \"$@\"
-      --no-recursive      do not watch what is below subdirectories
-      --backend NAME      auto, inotify or fanotify                      [auto]
-  -q, --quiet             log errors only
-  -h, --help              show this text
-
+/// How the program ends.
+pub(crate) const STATUS: &str = "\
 Ends with COMMAND's status (--once, --exit-on-error), 1 on an error of its own, and
 by the signal that ended it.
 ";
+
+/// Where meanings begin in the help.
+const COLUMN: usize = 26;
+
+pub(super) fn help() -> String {
+    let mut text = format!("Usage: syncwatch run {USAGE}\n\n{ABOUT}\n");
+    for row in TABLE {
+        let short = row.short.map_or("    ".to_owned(), |letter| format!("-{}, ", letter as char));
+        let value = row.value.map(|name| format!(" {name}")).unwrap_or_default();
+        let form = format!("  {short}--{}{value}", row.long);
+        let help = row.help.replace('\n', &format!("\n{:COLUMN$}", ""));
+        let _ = writeln!(text, "{form:<width$}  {help}", width = COLUMN - 2);
+    }
+    format!("{text}\n{STATUS}")
+}
 
 #[cfg(test)]
 mod tests {

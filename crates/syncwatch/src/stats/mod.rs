@@ -14,11 +14,13 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
-use syncline_watch::{Mask, Notice, Options, Root, Watcher};
+use syncline_watch::{Backend, Mask, Notice, Options, Watcher};
 
-use crate::common::{Filter, Shared, cannot_start, cannot_watch, path, shown, watched};
+use crate::common::{Filter, cannot_start, path, watched};
+use crate::options::{Ended, Established, Wording};
 use crate::syslog::Diagnostics::Stderr;
-use options::{Ended, Settings};
+use options::Settings;
+pub(crate) use options::TEXT;
 use table::Counts;
 
 /// Runs the program.
@@ -47,50 +49,38 @@ fn start(settings: &Settings) -> Result<(), String> {
     let ready = Arc::new(AtomicBool::new(false));
     let mut signals =
         handle_signals(&ready).map_err(|error| format!("Couldn't handle signals: {error}"))?;
-    if let Err(error) = Watcher::new(Options::default()) {
+    if let Err(error) = settings.watching.probe() {
         return Err(cannot_start(&error));
     }
-    let mut filter = settings.patterns.compile()?;
-    let paths = settings.paths(|text| Stderr.say(text));
+    let mut filter = settings.watching.patterns.compile()?;
+    let paths = settings.watching.paths(|text| Stderr.say(text));
     if paths.watch.is_empty() {
         return Err("No files specified to watch!".into());
     }
     filter.set_at(&paths.at);
     let filter = Arc::new(filter);
     let options = Options {
-        backend: settings.backend,
-        mask: settings.events,
+        mask: settings.watching.events,
         grow: true,
         report_found: false,
         rescan: false,
         by_name: false,
-        watch_links: settings.watch_links,
         inspect_created: false,
-        exclude: Some(Arc::new(Shared(filter.clone()))),
         ..Options::default()
     };
-    let mut watcher = Watcher::new(options).map_err(|error| cannot_start(&error))?;
     Stderr.say("Establishing watches...");
-    let mut roots: Vec<Vec<u8>> = Vec::new();
-    for (number, argument) in paths.watch.iter().enumerate() {
-        if paths.watch.iter().take(number).any(|earlier| earlier == argument) {
-            continue;
-        }
-        let talkative = settings.verbose && settings.recursive;
+    let words = Wording { verb: "Failed to watch", place: path };
+    let talkative = settings.verbose && settings.watching.recursive;
+    let announce = |argument: &[u8], done: bool| {
         let name = String::from_utf8_lossy(argument);
-        if talkative {
+        if talkative && done {
+            Stderr.say(&format!("OK, {name} is now being watched."));
+        } else if talkative {
             Stderr.say(&format!("Setting up watch(es) on {name}"));
         }
-        let text = shown(argument, settings.watch_links, settings.recursive);
-        filter.push_shown(text.clone());
-        roots.push(text);
-        let place = path(argument);
-        let root = if settings.recursive { Root::tree(place) } else { Root::single(place) };
-        watcher.add(root).map_err(|error| cannot_watch("Failed to watch", argument, &error))?;
-        if talkative {
-            Stderr.say(&format!("OK, {name} is now being watched."));
-        }
-    }
+    };
+    let Established { mut watcher, roots } =
+        settings.watching.establish(&options, &filter, &paths, &words, announce)?;
     if settings.verbose {
         Stderr.say(&format!("Total of {} watches.", watcher.watches()));
     }
@@ -100,7 +90,8 @@ fn start(settings: &Settings) -> Result<(), String> {
     if let Some(seconds) = settings.timeout.filter(|_| settings.verbose) {
         Stderr.say(&format!("Will listen for events for {seconds} seconds."));
     }
-    let mut collector = Collector { settings, filter, roots, counts: Counts::default() };
+    let counts = Counts::new(watcher.backend() == Backend::Fanotify);
+    let mut collector = Collector { settings, filter, roots, counts };
     collector.collect(&mut watcher, &mut signals)
 }
 
@@ -210,7 +201,7 @@ impl Collector<'_> {
         };
         // What is only asked for to keep the watcher's books is not counted.
         let always = Mask::IGNORED | Mask::UNMOUNT;
-        if !entry.mask.intersects(self.settings.events | always) {
+        if !entry.mask.intersects(self.settings.watching.events | always) {
             return;
         }
         let root = self.roots.get(entry.root.0 as usize).map(Vec::as_slice).unwrap_or_default();
@@ -220,12 +211,19 @@ impl Collector<'_> {
         }
     }
 
-    fn report(&mut self, watcher: &Watcher) {
-        for (watch, root, directory) in watcher.places() {
+    fn report(&mut self, watcher: &mut Watcher) {
+        // With one mark for all, only rows without events need a look at the tree.
+        let places = if watcher.backend() == Backend::Inotify || self.settings.zero {
+            watcher.places()
+        } else {
+            Vec::new()
+        };
+        for (watch, root, directory) in places {
             let root = self.roots.get(root.0 as usize).map(Vec::as_slice).unwrap_or_default();
             self.counts.place(watch, watched(root, &directory));
         }
-        let Settings { events, zero, order, json, .. } = *self.settings;
+        let Settings { zero, order, json, .. } = *self.settings;
+        let events = self.settings.watching.events;
         if json {
             print(&self.counts.json(events, zero, order));
         } else if self.counts.nothing_happened() {

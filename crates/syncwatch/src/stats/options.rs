@@ -1,82 +1,120 @@
 //! The command line of `syncwatch stats` and `inotifywatch` (spec inotifywait.md 11.1, 11.4).
 
-use syncline_watch::{Backend, Mask};
+use syncline_watch::Mask;
 
-use crate::common::{Paths, Patterns, backend, help_events, timeout};
+use crate::common::timeout;
 use crate::events;
-use crate::getopt::{Parser, Spec, Word, flag, ours, value};
-use crate::wait::STOCK;
+use crate::getopt::{Parser, Row, Values, Word, flag, ours, value};
+use crate::help::{Line, Text};
+use crate::options::{self, Ended, LEAVE_OUT, Watching};
 
 use super::table::{Key, Order};
 
-const TABLE: &[Spec] = &[
-    flag("help", Some(b'h')),
-    value("event", Some(b'e')),
-    value("timeout", Some(b't')),
-    flag("verbose", Some(b'v')),
-    flag("zero", Some(b'z')),
-    value("ascending", Some(b'a')),
-    value("descending", Some(b'd')),
-    flag("recursive", Some(b'r')),
-    flag("inotify", Some(b'I')),
-    flag("fanotify", Some(b'F')),
-    flag("filesystem", Some(b'S')),
-    flag("no-dereference", Some(b'P')),
-    value("fromfile", None),
-    value("exclude", None),
-    value("excludei", None),
-    value("include", None),
-    value("includei", None),
-    ours("version", false),
-    ours("json", false),
-    ours("backend", true),
+/// In the order in which the stock tool names them when an abbreviation is ambiguous.
+const TABLE: &[Row] = &[
+    options::HELP,
+    value(
+        "event",
+        Some(b'e'),
+        "event1",
+        "Count these events only: a comma list, or the option again.",
+    )
+    .takes(Values::Words(events::ALL_NAMES)),
+    value("timeout", Some(b't'), "seconds", "Count for this long; without it, until a signal."),
+    flag("verbose", Some(b'v'), "Say what is being done."),
+    flag("zero", Some(b'z'), "Show rows and columns without events too."),
+    value("ascending", Some(b'a'), "event", "Sort by this event, or `total', smallest first.")
+        .takes(Values::Words(SORT_KEYS)),
+    value("descending", Some(b'd'), "event", "The same, largest first.")
+        .takes(Values::Words(SORT_KEYS)),
+    options::RECURSIVE,
+    options::INOTIFY,
+    options::FANOTIFY,
+    options::FILE_SYSTEM,
+    options::NO_DEREFERENCE,
+    options::FROM_FILE,
+    options::EXCLUDE,
+    options::EXCLUDE_CASELESS,
+    options::INCLUDE,
+    options::INCLUDE_CASELESS,
+    options::VERSION,
+    ours(flag("json", None, "Print the counts as JSON.")),
+    options::BACKEND,
 ];
+
+const SORT_KEYS: &[&str] = &[
+    "total",
+    "access",
+    "modify",
+    "attrib",
+    "close_write",
+    "close_nowrite",
+    "open",
+    "moved_from",
+    "moved_to",
+    "move_self",
+    "create",
+    "delete",
+    "delete_self",
+    "unmount",
+];
+
+/// The help.
+pub(crate) const TEXT: Text = Text {
+    program: "inotifywatch",
+    about: "Count events on files and directories.",
+    arguments: "file1 [ file2 ] [ ... ]",
+    table: TABLE,
+    lines: &[
+        Line::Option("help"),
+        Line::Option("verbose"),
+        Line::Other(LEAVE_OUT.0, LEAVE_OUT.1),
+        Line::Option("fromfile"),
+        Line::Option("exclude"),
+        Line::Option("excludei"),
+        Line::Option("include"),
+        Line::Option("includei"),
+        Line::Option("zero"),
+        Line::Option("recursive"),
+        Line::Option("inotify"),
+        Line::Option("fanotify"),
+        Line::Option("filesystem"),
+        Line::Option("no-dereference"),
+        Line::Option("timeout"),
+        Line::Option("event"),
+        Line::Option("ascending"),
+        Line::Option("descending"),
+    ],
+    statuses: &[(0, "Everything went well."), (1, "An error occurred.")],
+};
 
 /// A command line that was understood.
 pub(super) struct Settings {
-    pub(super) events: Mask,
+    pub(super) watching: Watching,
     pub(super) timeout: Option<u32>,
     pub(super) verbose: bool,
     pub(super) zero: bool,
     pub(super) order: Order,
-    pub(super) recursive: bool,
-    pub(super) watch_links: bool,
     pub(super) json: bool,
-    pub(super) backend: Backend,
-    pub(super) patterns: Patterns,
-    fromfile: Option<Vec<u8>>,
-    arguments: Vec<Vec<u8>>,
     ascending_given: bool,
-}
-
-/// How the program ends before it has begun.
-pub(super) enum Ended {
-    Refused(String),
-    Told(String, u8),
 }
 
 impl Settings {
     pub(super) fn parse(program: &str, words: Vec<Vec<u8>>) -> Result<Self, Ended> {
         let mut settings = Self {
-            events: Mask::default(),
+            watching: Watching::default(),
             timeout: None,
             verbose: false,
             zero: false,
             order: Order { key: Key::Total, descending: true },
-            recursive: false,
-            watch_links: false,
             json: false,
-            backend: Backend::Inotify,
-            patterns: Patterns::default(),
-            fromfile: None,
-            arguments: Vec::new(),
             ascending_given: false,
         };
         let mut parser = Parser::new(program, TABLE, words);
         let mut lines: Vec<String> = Vec::new();
         while let Some(word) = parser.next() {
             match word {
-                Ok(Word::Path(path)) => settings.arguments.push(path),
+                Ok(Word::Path(path)) => settings.watching.arguments.push(path),
                 Ok(Word::Option(name, value)) => settings.set(name, value.unwrap_or_default())?,
                 Err(line) => {
                     lines.push(line);
@@ -84,42 +122,25 @@ impl Settings {
                 }
             }
         }
-        if settings.events.is_empty() {
-            settings.events = Mask::ALL;
-        }
+        settings.watching.finish();
         let unwatched = match settings.order.key {
-            Key::Event(bits) => !settings.events.intersects(bits),
+            Key::Event(bits) => !settings.watching.events.intersects(bits),
             Key::Total => false,
         };
         if unwatched {
             lines.push("Can't sort by an event which isn't being watched for!".into());
-        } else if let Some(conflict) = settings.patterns.conflict() {
+        } else if let Some(conflict) = settings.watching.patterns.conflict() {
             lines.push(conflict.into());
         }
         if lines.is_empty() { Ok(settings) } else { Err(Ended::Refused(lines.join("\n"))) }
     }
 
-    /// The paths to watch, from file and arguments.
-    pub(super) fn paths(&self, report: impl FnOnce(&str)) -> Paths {
-        let mut paths = match &self.fromfile {
-            Some(file) => Paths::from_file(file, report),
-            None => Paths::default(),
-        };
-        self.arguments.iter().for_each(|word| paths.push(word));
-        paths
-    }
-
-    fn set(&mut self, name: &'static str, value: Vec<u8>) -> Result<(), Ended> {
-        let refuse = |text: &str| Err(Ended::Refused(text.to_owned()));
+    fn set(&mut self, name: &'static str, mut value: Vec<u8>) -> Result<(), Ended> {
+        if self.watching.set(name, &mut value)? {
+            return Ok(());
+        }
         match name {
-            "help" => return Err(Ended::Told(help(), 1)),
-            "version" => {
-                return Err(Ended::Told(format!("syncwatch {}\n", env!("CARGO_PKG_VERSION")), 0));
-            }
-            "event" => match events::parse(&value) {
-                Some(mask) => self.events |= mask,
-                None => return Err(Ended::Refused(events::unknown(&value))),
-            },
+            "help" => return Err(Ended::Told(TEXT.help(), 1)),
             "timeout" => {
                 let seconds = timeout(&value).map_err(Ended::Refused)?;
                 self.timeout = (seconds > 0).then_some(seconds);
@@ -128,27 +149,14 @@ impl Settings {
             "zero" => self.zero = true,
             "ascending" | "descending" => {
                 if self.ascending_given {
-                    return refuse("Please specify -a or -d once only!");
+                    return Ended::refused("Please specify -a or -d once only!");
                 }
                 self.ascending_given = name == "ascending";
                 // An empty key means ascending by total, whichever option carries it.
                 let descending = name == "descending" && !value.is_empty();
                 self.order = Order { key: sort_key(&value)?, descending };
             }
-            "recursive" => self.recursive = true,
-            "no-dereference" => self.watch_links = true,
-            "fromfile" if self.fromfile.is_some() => {
-                return refuse("Multiple --fromfile options given.");
-            }
-            "fromfile" => self.fromfile = Some(value),
-            "exclude" => self.patterns.exclude = Some(value),
-            "excludei" => self.patterns.excludei = Some(value),
-            "include" => self.patterns.include = Some(value),
-            "includei" => self.patterns.includei = Some(value),
             "json" => self.json = true,
-            "backend" => self.backend = backend(&value).map_err(Ended::Refused)?,
-            // The back end never changes what is printed; --backend chooses it.
-            "inotify" | "fanotify" | "filesystem" => {}
             other => unreachable!("--{other} is in the table and nowhere else"),
         }
         Ok(())
@@ -172,50 +180,4 @@ fn sort_key(value: &[u8]) -> Result<Key, Ended> {
             refuse(format!("'{}' is not a valid key for sorting!", String::from_utf8_lossy(value)))
         }
     }
-}
-
-fn help() -> String {
-    let events = help_events();
-    format!(
-        "inotifywatch {STOCK}\n\
-Count events on files and directories.\n\
-Usage: inotifywatch [ options ] file1 [ file2 ] [ ... ]\n\
-Options:\n\
-\t-h|--help    \tShow this text.\n\
-\t-v|--verbose \tSay what is being done.\n\
-\t@<file>      \tLeave this directory out of a recursive watch.\n\
-\t--fromfile <file>\n\
-\t             \tRead paths, one on a line, from a file or `-' for stdin.\n\
-\t--exclude <pattern>\n\
-\t             \tDrop events on paths that match this extended regular expression.\n\
-\t--excludei <pattern>\n\
-\t             \tThe same, ignoring case.\n\
-\t--include <pattern>\n\
-\t             \tDrop events on paths that do not match.\n\
-\t--includei <pattern>\n\
-\t             \tThe same, ignoring case.\n\
-\t-z|--zero    \tShow rows and columns without events too.\n\
-\t-r|--recursive\tWatch directories with everything below them.\n\
-\t-P|--no-dereference\n\
-\t             \tWatch symbolic links themselves.\n\
-\t-t|--timeout <seconds>\n\
-\t             \tCount for this long; without it, until a signal.\n\
-\t-e|--event <event1> [ -e|--event <event2> ... ]\n\
-\t             \tCount these events only.\n\
-\t-a|--ascending <event>\n\
-\t             \tSort by this event, or `total', smallest first.\n\
-\t-d|--descending <event>\n\
-\t             \tThe same, largest first.\n\
-\n\
-Exit status:\n\
-\t0\tEverything went well.\n\
-\t1\tAn error occurred.\n\
-\n\
-{events}\
-\n\
-Options of this program only (never abbreviated):\n\
-\t--json       \tPrint the counts as JSON.\n\
-\t--backend <name>\tauto, inotify (the default here) or fanotify.\n\
-\t--version    \tPrint the version.\n"
-    )
 }

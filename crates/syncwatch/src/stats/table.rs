@@ -48,6 +48,8 @@ struct Row {
 #[derive(Default)]
 pub(super) struct Counts {
     rows: BTreeMap<i64, Row>,
+    /// The numbers say nothing about an order: ties stay in the order of the paths.
+    by_path: bool,
 }
 
 impl Counts {
@@ -61,6 +63,10 @@ impl Counts {
         if row.path != path {
             row.path = path.to_vec();
         }
+    }
+
+    pub(super) fn new(by_path: bool) -> Self {
+        Self { by_path, ..Self::default() }
     }
 
     /// Says where a watch is now, making its row when it has none.
@@ -138,6 +144,9 @@ impl Counts {
                 .map(|(_, count)| count)
                 .sum(),
         };
+        if self.by_path {
+            rows.sort_by(|a, b| a.path.cmp(&b.path));
+        }
         // Stable: ties stay in the order of the watches, whichever way the rest goes.
         rows.sort_by(
             |a, b| if order.descending { key(b).cmp(&key(a)) } else { key(a).cmp(&key(b)) },

@@ -12,16 +12,15 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use syncline_watch::{Entry, Lost, Mask, Notice, OnLimit, Options, Root, Watcher};
+use syncline_watch::{Entry, Lost, Mask, Notice, OnLimit, Options, Watcher};
 
-use crate::common::{
-    Filter, Shared, cannot_start, cannot_watch, errno_reason, path, shown, watched,
-};
+use crate::common::{Filter, cannot_start, errno_reason, path, watched};
 use crate::format::{Format, Line};
+use crate::options::{Ended, Established, Wording};
 use crate::output::{Output, PIPE_SIGNAL, has_reader, not_ignored};
 use crate::syslog::Diagnostics;
-pub(crate) use options::STOCK;
-use options::{Ended, RootLost, Settings};
+pub(crate) use options::TEXT;
+use options::{RootLost, Settings};
 
 /// How often directories that got no watch are looked at (`--keep-going`).
 const POLL: Duration = Duration::from_secs(2);
@@ -64,10 +63,10 @@ fn start(settings: &Settings) -> Result<u8, String> {
     }
     settings.warnings().iter().for_each(|warning| Diagnostics::Stderr.say(warning));
     // Whether inotify is to be had comes before everything else that can be wrong.
-    if let Err(error) = Watcher::new(Options::default()) {
+    if let Err(error) = settings.watching.probe() {
         return stderr(&cannot_start(&error));
     }
-    let mut filter = match settings.patterns.compile() {
+    let mut filter = match settings.watching.patterns.compile() {
         Ok(filter) => filter,
         Err(text) => return stderr(&text),
     };
@@ -77,7 +76,7 @@ fn start(settings: &Settings) -> Result<u8, String> {
         (None, false) => Some(Format::Default),
     };
     let Some(format) = format else { return stderr("Something is wrong with your format string.") };
-    let paths = settings.paths(|text| Diagnostics::Stderr.say(text));
+    let paths = settings.watching.paths(|text| Diagnostics::Stderr.say(text));
     if paths.watch.is_empty() {
         return stderr("No files specified to watch!");
     }
@@ -89,9 +88,7 @@ fn start(settings: &Settings) -> Result<u8, String> {
         }
     }
     let filter = Arc::new(filter);
-    let mut watcher =
-        Watcher::new(watcher_options(settings, &filter)).map_err(|error| cannot_start(&error))?;
-    let banner = if settings.recursive {
+    let banner = if settings.watching.recursive {
         "Setting up watches.  Beware: since -r was given, this may take a while!"
     } else {
         "Setting up watches."
@@ -99,18 +96,13 @@ fn start(settings: &Settings) -> Result<u8, String> {
     if settings.quiet == 0 {
         settings.run_time_diagnostics().say(banner);
     }
-    let mut roots: Vec<Vec<u8>> = Vec::new();
-    for (number, argument) in paths.watch.iter().enumerate() {
-        if paths.watch.iter().take(number).any(|earlier| earlier == argument) {
-            continue;
-        }
-        let text = shown(argument, settings.watch_links, settings.recursive);
-        filter.push_shown(text.clone());
-        roots.push(text);
-        let place = if settings.daemon { daemon::absolute(argument) } else { path(argument) };
-        let root = if settings.recursive { Root::tree(place) } else { Root::single(place) };
-        watcher.add(root).map_err(|error| cannot_watch("Couldn't watch", argument, &error))?;
-    }
+    let words = Wording {
+        verb: "Couldn't watch",
+        place: if settings.daemon { daemon::absolute } else { path },
+    };
+    let options = watcher_options(settings);
+    let Established { mut watcher, roots } =
+        settings.watching.establish(&options, &filter, &paths, &words, |_, _| {})?;
     if settings.daemon {
         daemon::detach()?;
     }
@@ -130,20 +122,17 @@ fn start(settings: &Settings) -> Result<u8, String> {
     Ok(status)
 }
 
-fn watcher_options(settings: &Settings, filter: &Arc<Filter>) -> Options {
+fn watcher_options(settings: &Settings) -> Options {
     Options {
-        backend: settings.backend,
-        mask: settings.events,
+        mask: settings.watching.events,
         grow: settings.monitor,
         report_found: true,
         rescan: settings.monitor,
         remember_names: settings.monitor,
         by_name: settings.by_name,
         reattach: settings.root_lost == RootLost::Wait,
-        watch_links: settings.watch_links,
         on_limit: if settings.keep_going { OnLimit::Poll(POLL) } else { OnLimit::Fail },
         inspect_created: false,
-        exclude: Some(Arc::new(Shared(filter.clone()))),
         ..Options::default()
     }
 }
@@ -277,8 +266,8 @@ impl Printer<'_> {
 
     /// Whether the stock tool's watch would deliver such an event; ours may ask for more, to keep its books.
     fn is_delivered(&self, mask: Mask) -> bool {
-        let mut delivered = self.settings.events;
-        if self.settings.monitor && self.settings.recursive {
+        let mut delivered = self.settings.watching.events;
+        if self.settings.monitor && self.settings.watching.recursive {
             delivered |= Mask::CREATE | Mask::MOVE;
         }
         !mask.intersects(Mask::ALL) || (mask & Mask::ALL).intersects(delivered)
@@ -312,7 +301,7 @@ impl Printer<'_> {
     }
 
     fn line(&mut self, line: &Line<'_>) -> Option<u8> {
-        let asked = line.mask.intersects(self.settings.events);
+        let asked = line.mask.intersects(self.settings.watching.events);
         if asked && self.settings.quiet < 2 {
             self.format.write(line, &mut self.lines);
         }

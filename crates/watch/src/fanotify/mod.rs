@@ -6,34 +6,37 @@
 //! rename is told as one, and otherwise as a going and a coming with everything that came. Either way a copy that
 //! follows ends as the tree is.
 
+mod memory;
+mod mounts;
 mod record;
+mod roots;
+mod tell;
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::ffi::{CStr, OsStr};
+use std::ffi::OsStr;
 use std::hash::{BuildHasher, RandomState};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat};
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{AtFlags, CWD, FileType, Stat};
 use rustix::io::Errno;
-use syncline_sys::fanotify::{
-    FAN_ONDIR, FAN_Q_OVERFLOW, FAN_RENAME, Group, handle_of, open_handle,
-};
+use rustix::time::{ClockId, Timespec, clock_gettime};
+use syncline_sys::fanotify::{FAN_ONDIR, FAN_Q_OVERFLOW, FAN_RENAME, Group, open_handle};
 
 pub use record::{Event as FanotifyEvent, Named, events as fanotify_events};
 
 use crate::error::Error;
 use crate::mask::Mask;
-use crate::notice::{Entry, Lost, Notice, join};
-use crate::options::{Options, Root, RootId};
+use crate::notice::{Notice, join};
+use crate::options::Options;
 use crate::scan::{self, Kind, Lister};
+use mounts::Mounts;
+use roots::RootState;
+use tell::Word;
 
 const BATCH: usize = 1024;
 const BLOCK: usize = 256 << 10;
-/// How often a lost root is looked for.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// What is told, in the order in which one record's bits most likely happened.
 const IN_ORDER: [Mask; 7] = [
@@ -46,18 +49,6 @@ const IN_ORDER: [Mask; 7] = [
     Mask::CLOSE_NOWRITE,
 ];
 
-struct RootState {
-    path: PathBuf,
-    /// The path without links, as the kernel spells it; for a single file, the file's.
-    real: Vec<u8>,
-    recursive: bool,
-    directory: bool,
-    /// The root, or for a file its directory: also the mount through which handles are opened.
-    held: OwnedFd,
-    file_system: u64,
-    lost: bool,
-}
-
 /// A directory of an event, resolved.
 #[derive(Clone)]
 struct Place {
@@ -69,7 +60,7 @@ pub(crate) struct Fanotify {
     group: Group,
     options: Options,
     roots: Vec<RootState>,
-    marked: HashSet<u64>,
+    mounts: Mounts,
     out: VecDeque<Notice>,
     buffer: Vec<u8>,
     lister: Lister,
@@ -80,6 +71,10 @@ pub(crate) struct Fanotify {
     /// Nothing that was told since the queue was last empty can have been ahead of it.
     in_step: bool,
     overflowed: bool,
+    /// Whatever changed before this moment was told, or will be by what is queued.
+    good: Timespec,
+    /// What is known below the old name of a rename that is being told.
+    leaving: Option<memory::Known>,
     next_cookie: u32,
     pid: i32,
     hasher: RandomState,
@@ -89,11 +84,12 @@ pub(crate) struct Fanotify {
 impl Fanotify {
     pub(crate) fn new(options: Options) -> Result<Self, Errno> {
         let group = Group::new().map_err(|error| errno_of(&error))?;
+        let mounts = Mounts::new(group.as_fd())?;
         Ok(Self {
             group,
+            mounts,
             options,
             roots: Vec::new(),
-            marked: HashSet::new(),
             out: VecDeque::new(),
             buffer: vec![0; BLOCK],
             lister: Lister::new(),
@@ -101,6 +97,8 @@ impl Fanotify {
             seen: HashSet::new(),
             in_step: true,
             overflowed: false,
+            good: now(),
+            leaving: None,
             next_cookie: 1,
             pid: rustix::process::getpid().as_raw_nonzero().get(),
             hasher: RandomState::new(),
@@ -109,72 +107,11 @@ impl Fanotify {
     }
 
     pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
-        self.group.as_fd()
+        self.mounts.as_fd()
     }
 
     pub(crate) fn out(&mut self) -> &mut VecDeque<Notice> {
         &mut self.out
-    }
-
-    /// The roots as they were asked for.
-    pub(crate) fn asked(&self) -> Vec<Root> {
-        let asked = |root: &RootState| Root { path: root.path.clone(), recursive: root.recursive };
-        self.roots.iter().map(asked).collect()
-    }
-
-    pub(crate) fn roots(&self) -> Vec<(RootId, Vec<u8>)> {
-        let attached = self.roots.iter().enumerate().filter(|(_, root)| !root.lost);
-        attached.map(|(id, _)| (RootId(id as u32), Vec::new())).collect()
-    }
-
-    /// Watches a root. The mark is made before anything else, so that nothing is missed from here on.
-    pub(crate) fn add(&mut self, root: &Root) -> Result<RootId, Error> {
-        let fail = |errno| Error::Watch { path: root.path.clone(), errno };
-        let status = rustix::fs::statat(CWD, &root.path, AtFlags::empty()).map_err(fail)?;
-        let directory = scan::kind(&status) == Kind::Directory;
-        let state = Self::open_root(root, directory).map_err(fail)?;
-        self.mark(&state).map_err(|errno| Error::Fanotify { path: root.path.clone(), errno })?;
-        self.roots.push(state);
-        Ok(RootId((self.roots.len() - 1) as u32))
-    }
-
-    fn open_root(root: &Root, directory: bool) -> Result<RootState, Errno> {
-        let parent = match root.path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
-            _ => PathBuf::from("."),
-        };
-        let held_path = if directory { &root.path } else { &parent };
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let held = rustix::fs::openat(CWD, held_path, flags, Mode::empty())?;
-        let mut real = real_path(&held)?;
-        if !directory {
-            real = join_absolute(&real, root.path.file_name().unwrap_or_default().as_bytes());
-        }
-        let file_system = rustix::fs::fstat(&held)?.st_dev;
-        Ok(RootState {
-            path: root.path.clone(),
-            real,
-            recursive: root.recursive && directory,
-            directory,
-            held,
-            file_system,
-            lost: false,
-        })
-    }
-
-    fn mark(&mut self, root: &RootState) -> Result<(), Errno> {
-        if self.marked.contains(&root.file_system) {
-            return Ok(());
-        }
-        let wanted = self.options.mask | Mask::CREATE | Mask::DELETE;
-        let named = (wanted & Mask::ALL).without(Mask::MOVE | Mask::DELETE_SELF | Mask::MOVE_SELF);
-        let mask = u64::from(named.bits()) | FAN_RENAME | FAN_ONDIR;
-        self.group.mark_file_system(mask, root.held.as_fd()).map_err(|error| errno_of(&error))?;
-        // A mark is of no use when the handles it reports cannot be opened.
-        let (kind, handle) = handle_of(root.held.as_fd()).map_err(|error| errno_of(&error))?;
-        open_handle(root.held.as_fd(), kind, &handle).map_err(|error| errno_of(&error))?;
-        self.marked.insert(root.file_system);
-        Ok(())
     }
 
     /// Handles what the kernel has. Returns how long to wait at most before the next call.
@@ -182,12 +119,16 @@ impl Fanotify {
         if self.retry_at.is_some_and(|at| at <= Instant::now()) {
             self.look_for_lost_roots();
         }
+        if self.mounts.have_changed() {
+            self.mounts_changed();
+        }
         while self.out.len() < BATCH {
+            let before = now();
             let count = match rustix::io::read(&self.group, &mut self.buffer) {
                 Ok(count) => count,
                 Err(Errno::INTR) => continue,
                 Err(Errno::AGAIN) => {
-                    self.drained();
+                    self.drained(before);
                     break;
                 }
                 Err(errno) => return Err(Error::Read(errno)),
@@ -203,22 +144,20 @@ impl Fanotify {
         Ok(self.retry_at.map(|at| at.saturating_duration_since(Instant::now())))
     }
 
-    fn drained(&mut self) {
+    /// The queue was read empty at this moment.
+    fn drained(&mut self, at: Timespec) {
         self.places.clear();
         self.seen.clear();
         self.in_step = true;
         if std::mem::take(&mut self.overflowed) {
             for root in 0..self.roots.len() {
                 self.check_root(root);
-                if !self.roots[root].lost {
-                    self.out.push_back(Notice::Rescan {
-                        root: RootId(root as u32),
-                        path: Vec::new(),
-                        deep: true,
-                    });
+                if !self.roots[root].lost && self.options.rescan {
+                    self.rescan(root);
                 }
             }
         }
+        self.good = at;
     }
 
     fn handle(&mut self, event: &FanotifyEvent<'_>) {
@@ -249,19 +188,22 @@ impl Fanotify {
         let bit = if directory { Mask::IS_DIR } else { Mask::default() };
         let now = if came || went { kind_at(&path) } else { None };
         let is_that = now.is_some_and(|kind| (kind == Kind::Directory) == directory);
+        if directory && went {
+            self.tell_itself(&path, Mask::DELETE_SELF);
+        }
         if went && now.is_some() || now.is_some() && !is_that {
             // One record may stand for several comings and goings, and be older than what has the name now.
-            self.tell(&parent, place.name, Mask::DELETE | bit, 0, false, false);
+            self.tell(&parent, place.name, Word::said(Mask::DELETE | bit));
             self.tell_present(&parent, place.name, &path);
         } else if directory && came && is_that {
-            self.tell(&parent, place.name, Mask::CREATE | bit, 0, false, false);
+            self.tell(&parent, place.name, Word::said(Mask::CREATE | bit));
             self.tell_contents(&path);
         } else {
             for told in IN_ORDER.into_iter().filter(|told| mask.intersects(*told)) {
-                self.tell(&parent, place.name, told | bit, 0, false, false);
+                self.tell(&parent, place.name, Word::said(told | bit));
             }
             if went {
-                self.tell(&parent, place.name, Mask::DELETE | bit, 0, false, false);
+                self.tell(&parent, place.name, Word::said(Mask::DELETE | bit));
             }
         }
         if directory && went {
@@ -299,23 +241,24 @@ impl Fanotify {
             && arrived
             && left
             && !ahead
+            && self.is_known(source, from.name)
         {
             let cookie = self.cookie();
-            self.tell(source, from.name, Mask::MOVED_FROM | bit, cookie, true, false);
-            self.tell(target, to.name, Mask::MOVED_TO | bit, cookie, true, false);
+            self.tell(source, from.name, Word::half(Mask::MOVED_FROM | bit, cookie));
+            self.tell(target, to.name, Word::half(Mask::MOVED_TO | bit, cookie));
         } else {
             if directory || !left || !arrived {
                 self.in_step = false;
             }
             if let Some(source) = &source {
-                self.tell(source, from.name, Mask::MOVED_FROM | bit, 0, false, false);
+                self.tell(source, from.name, Word::said(Mask::MOVED_FROM | bit));
             }
             if let (Some(target), Some(new)) = (&target, &new) {
                 if directory || !arrived {
-                    self.tell(target, to.name, Mask::DELETE | bit, 0, false, true);
+                    self.tell(target, to.name, Word::found(Mask::DELETE | bit));
                 }
                 if arrived {
-                    self.tell(target, to.name, Mask::MOVED_TO | bit, 0, false, false);
+                    self.tell(target, to.name, Word::said(Mask::MOVED_TO | bit));
                     if directory {
                         self.tell_contents(new);
                     }
@@ -328,130 +271,13 @@ impl Fanotify {
                 self.tell_present(source, from.name, old);
             }
         }
+        if let (Some(new), true) = (&new, directory && arrived) {
+            self.tell_itself(new, Mask::MOVE_SELF);
+        }
         if let Some(old) = &old {
             self.roots_at(old);
         }
         self.look_for_lost_roots();
-    }
-
-    /// Tells what has a name now.
-    fn tell_present(&mut self, parent: &Place, name: &[u8], path: &[u8]) {
-        match kind_at(path) {
-            Some(Kind::Directory) => {
-                self.tell(parent, name, Mask::CREATE | Mask::IS_DIR, 0, false, true);
-                self.tell_contents(path);
-            }
-            Some(_) => {
-                self.tell(parent, name, Mask::CREATE, 0, false, true);
-                self.tell(parent, name, Mask::CLOSE_WRITE, 0, false, true);
-            }
-            None => {}
-        }
-    }
-
-    /// Tells everything below a directory, parents before children.
-    fn tell_contents(&mut self, top: &[u8]) {
-        if !self.options.report_found || !self.concerns(top) {
-            return;
-        }
-        let mut waiting = vec![top.to_vec()];
-        while let Some(path) = waiting.pop() {
-            let Ok(descriptor) = scan::open(&path, false) else { continue };
-            let parent = Place { number: self.number(&path), path };
-            let mut found: Vec<(Box<CStr>, Kind)> = Vec::new();
-            // What cannot be read now is told by its own events.
-            let _ =
-                self.lister.list(descriptor.as_fd(), |name, kind| found.push((name.into(), kind)));
-            if !found.is_empty() {
-                // A rename in here may be in the queue still, older than what was just seen.
-                self.in_step = false;
-            }
-            for (name, kind) in found {
-                let name = name.to_bytes();
-                let path = join_absolute(&parent.path, name);
-                if kind == Kind::Directory {
-                    if self.options.exclude.is_none() || self.concerns(&path) {
-                        self.tell(&parent, name, Mask::CREATE | Mask::IS_DIR, 0, false, true);
-                        waiting.push(path);
-                    }
-                } else {
-                    self.tell(&parent, name, Mask::CREATE, 0, false, true);
-                    if kind == Kind::Regular {
-                        self.tell(&parent, name, Mask::CLOSE_WRITE, 0, false, true);
-                    }
-                }
-            }
-        }
-    }
-
-    fn tell(
-        &mut self,
-        parent: &Place,
-        name: &[u8],
-        mask: Mask,
-        cookie: u32,
-        paired: bool,
-        found: bool,
-    ) {
-        let path = join_absolute(&parent.path, name);
-        for id in 0..self.roots.len() {
-            let root = &self.roots[id];
-            let Some(below) = below(&path, &root.real).filter(|_| !root.lost) else { continue };
-            let below = below.to_vec();
-            if !root.directory && !below.is_empty() || !root.recursive && below.contains(&b'/') {
-                continue;
-            }
-            if self.is_excluded(id as u32, &below, mask.intersects(Mask::IS_DIR)) {
-                continue;
-            }
-            // The root itself has no directory within itself.
-            let cut = below.len() - if below.is_empty() { 0 } else { name.len() };
-            let (directory, name) = below.split_at(cut);
-            let directory = directory.strip_suffix(b"/").unwrap_or(directory).to_vec();
-            let complete = found || mask.intersects(Mask::IS_DIR) || self.is_complete(&path, mask);
-            self.out.push_back(Notice::Entry(Entry {
-                root: RootId(id as u32),
-                watch: parent.number,
-                directory,
-                name: name.to_vec(),
-                mask,
-                cookie,
-                paired,
-                complete,
-                found,
-            }));
-        }
-    }
-
-    fn is_complete(&self, path: &[u8], mask: Mask) -> bool {
-        self.options.inspect_created
-            && mask.intersects(Mask::CREATE)
-            && lstat(path)
-                .is_some_and(|status| scan::kind(&status) != Kind::Regular || status.st_nlink > 1)
-    }
-
-    fn is_excluded(&self, root: u32, path: &[u8], directory: bool) -> bool {
-        let Some(exclude) = &self.options.exclude else { return false };
-        let ends = (0..path.len()).filter(|&at| path.get(at) == Some(&b'/'));
-        let pruned = ends
-            .filter_map(|end| path.get(..end))
-            .any(|above| exclude.prunes(RootId(root), above, true));
-        pruned || exclude.hides(RootId(root), path, directory)
-    }
-
-    /// Whether anything at or below a path can be told.
-    fn concerns(&self, path: &[u8]) -> bool {
-        self.roots.iter().enumerate().any(|(id, root)| {
-            !root.lost
-                && (below(&root.real, path).is_some()
-                    || below(path, &root.real).is_some_and(|below| {
-                        root.recursive
-                            && !self.is_excluded(id as u32, below, true)
-                            && !self.options.exclude.as_ref().is_some_and(|exclude| {
-                                exclude.prunes(RootId(id as u32), below, true)
-                            })
-                    }))
-        })
     }
 
     fn root_of(&self, path: &[u8]) -> Option<usize> {
@@ -470,27 +296,46 @@ impl Fanotify {
         if let Some(place) = self.places.get(&key) {
             return place.clone();
         }
-        let mut path = None;
-        let mut tried = HashSet::new();
-        for root in &self.roots {
-            // Handles of one file system mean nothing on another.
-            if tried.insert(root.file_system)
-                && let Ok(opened) = open_handle(root.held.as_fd(), named.kind, named.handle)
-            {
-                path = real_path(&opened).ok();
-                // Asked afterwards: a directory that still has its name now had it when its path was read.
-                if !rustix::fs::fstat(&opened).is_ok_and(|status| status.st_nlink > 0) {
-                    path = None;
-                }
-                break;
-            }
-        }
+        let path = self.open_place(named);
         let place = path.map(|path| Place { number: self.number(&path), path });
         if let Some(place) = &place {
             self.seen.insert(place.path.clone());
         }
         self.places.insert(key, place.clone());
         place
+    }
+
+    /// The path of a directory on the mount through which it is in a tree that is watched.
+    fn open_place(&self, named: &Named<'_>) -> Option<Vec<u8>> {
+        let path_on = |mount: BorrowedFd<'_>| {
+            let opened = open_handle(mount, named.kind, named.handle).ok()?;
+            let path = real_path(&opened).ok()?;
+            // Asked afterwards: a directory that still has its name now had it when its path was read.
+            rustix::fs::fstat(&opened).is_ok_and(|status| status.st_nlink > 0).then_some(path)
+        };
+        let mut tried = HashSet::new();
+        let mut elsewhere = None;
+        for root in self.roots.iter().filter(|root| root.file_system == named.file_system) {
+            if tried.insert(root.mount)
+                && let Some(path) = path_on(root.held.as_fd())
+            {
+                if self.roots.iter().any(|root| root.looks_into(&path)) {
+                    return Some(path);
+                }
+                elsewhere.get_or_insert(path);
+            }
+        }
+        let here =
+            self.mounts.marked.iter().filter(|(_, mount)| mount.file_system == named.file_system);
+        for (at, _) in here {
+            // What was unmounted this moment is told when the table is read.
+            if let Ok(opened) = mounts::open(at)
+                && let Some(path) = path_on(opened.as_fd()).filter(|path| is_within(path, at))
+            {
+                return Some(path);
+            }
+        }
+        elsewhere
     }
 
     /// After a directory moved or went, the paths of those below it are no longer what they were.
@@ -508,67 +353,11 @@ impl Fanotify {
         self.next_cookie = self.next_cookie.checked_add(1).unwrap_or(1);
         cookie
     }
+}
 
-    /// Something left `path`: roots there or below may be lost.
-    fn roots_at(&mut self, path: &[u8]) {
-        for root in 0..self.roots.len() {
-            if below(&self.roots[root].real, path).is_some() {
-                self.check_root(root);
-            }
-        }
-    }
-
-    fn check_root(&mut self, id: usize) {
-        let root = &mut self.roots[id];
-        if root.lost {
-            return;
-        }
-        let expected = if root.directory { root.real.as_slice() } else { parent_of(&root.real) };
-        let reason = match rustix::fs::fstat(&root.held) {
-            Ok(status) if status.st_nlink == 0 => Lost::Deleted,
-            Ok(_) if real_path(&root.held).is_ok_and(|path| path == expected) => return,
-            _ => Lost::Moved,
-        };
-        root.lost = true;
-        self.out.push_back(Notice::RootLost { root: RootId(id as u32), reason });
-        if self.options.reattach {
-            self.retry_at = Some(Instant::now());
-        }
-    }
-
-    /// Watches lost roots again that are back on their file system.
-    fn look_for_lost_roots(&mut self) {
-        if !self.options.reattach || !self.roots.iter().any(|root| root.lost) {
-            self.retry_at = None;
-            return;
-        }
-        self.retry_at = Some(Instant::now() + RETRY);
-        for id in 0..self.roots.len() {
-            let root = &self.roots[id];
-            if !root.lost {
-                continue;
-            }
-            let asked = Root { path: root.path.clone(), recursive: root.recursive };
-            let (directory, file_system) = (root.directory, root.file_system);
-            let Ok(state) = Self::open_root(&asked, directory) else { continue };
-            if state.file_system != file_system || kind_at(&state.real).is_none() {
-                continue;
-            }
-            let real = state.real.clone();
-            self.roots[id] = state;
-            self.out.push_back(Notice::RootBack { root: RootId(id as u32) });
-            if directory {
-                self.tell_contents(&real);
-            } else {
-                let parent = Place {
-                    number: self.number(parent_of(&real)),
-                    path: parent_of(&real).to_vec(),
-                };
-                let name = real.rsplit(|&byte| byte == b'/').next().unwrap_or_default().to_vec();
-                self.tell(&parent, &name, Mask::CREATE, 0, false, true);
-            }
-        }
-    }
+/// The clock of the time stamps in the file system.
+fn now() -> Timespec {
+    clock_gettime(ClockId::RealtimeCoarse)
 }
 
 fn errno_of(error: &std::io::Error) -> Errno {

@@ -267,16 +267,8 @@ impl Inotify {
     }
 
     fn tell_change(&mut self, node: NodeId, name: &[u8], status: &Stat) {
-        if (status.st_ctime, status.st_ctime_nsec as i64) < self.good() {
-            return;
-        }
-        let directory =
-            if scan::kind(status) == Kind::Directory { Mask::IS_DIR } else { Mask::default() };
-        if (status.st_mtime, status.st_mtime_nsec as i64) >= self.good() && directory.is_empty() {
-            self.push(node, name, Mask::MODIFY, 0, false, true);
-            self.push(node, name, Mask::CLOSE_WRITE, 0, false, true);
-        } else {
-            self.push(node, name, Mask::ATTRIB | directory, 0, false, true);
+        for &mask in scan::changed_since(status, self.good()) {
+            self.push(node, name, mask, 0, false, true);
         }
     }
 

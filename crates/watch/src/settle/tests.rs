@@ -126,6 +126,26 @@ fn an_editor_that_writes_beside_and_renames_over_changes_one_path() {
 }
 
 #[test]
+fn r36_a_receiving_rsync_as_the_writer_changes_the_final_name_once() {
+    let temporary = ".f.Ab12Cd";
+    let attributes = |path: &str| Change::Attributes { place: place(path), directory: false };
+    // Created, its mode set, written, closed, its times set, renamed (inotifywait.md 14); slowly, over many windows.
+    let out = settle(
+        rules(),
+        &[
+            (0, appeared(temporary)),
+            (0, attributes(temporary)),
+            (1, modified(temporary)),
+            (400, modified(temporary)),
+            (900, written(temporary)),
+            (900, attributes(temporary)),
+            (901, renamed(temporary, "f", false)),
+        ],
+    );
+    assert_eq!(out, [(904, changed("f"))]);
+}
+
+#[test]
 fn a_directory_that_goes_takes_the_words_about_its_children_along() {
     let out = settle(
         rules(),

@@ -46,6 +46,17 @@ impl<T: Eq + Hash> Table<T> {
         self.items.is_empty()
     }
 
+    /// The values from a position on, to be shared with others who need them: what is changed here
+    /// later is not changed there.
+    pub fn shared_from(&self, position: usize) -> &[Arc<T>] {
+        self.items.get(position..).unwrap_or_default()
+    }
+
+    /// The value at a position, to be shared.
+    pub fn shared(&self, position: u32) -> Option<Arc<T>> {
+        self.items.get(position as usize).cloned()
+    }
+
     /// Adds a value at the next position, equal to another or not: numbers of a peer count every
     /// one it sent.
     pub(super) fn append(&mut self, value: T) -> u32 {

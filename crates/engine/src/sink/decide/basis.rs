@@ -128,7 +128,7 @@ impl Generator<'_> {
     ) -> Result<FileMatch> {
         let context = self.context;
         let mode = context.keep.mode(work.entry, Some(candidate.stat.mode), || 0);
-        let differs = context.keep.differences(work.entry, &candidate.stat, mode, true);
+        let differs = context.differences(work.entry, Some(basis), &candidate.stat, mode, true);
         let item = Item::new(ItemFlags::LOCAL_CHANGE | differs);
         if !context.is_dry() {
             let Ok(source) = OpenSource::default().open(basis) else { return Ok(FileMatch::None) };
@@ -140,7 +140,7 @@ impl Generator<'_> {
                 redo: false,
                 counts: None,
             };
-            let applied = apply::receive(context, incoming, Content::File(&source))?;
+            let applied = apply::receive(context, incoming, Content::File(&source, None))?;
             if applied.outcome == Outcome::Failed {
                 return Ok(FileMatch::Done);
             }
@@ -241,7 +241,7 @@ impl Generator<'_> {
             let Ok(stat) = place.stat() else { continue };
             let Some(mut level) = level(&stat, &place) else { continue };
             let mode = context.keep.mode(work.entry, Some(stat.mode), || 0);
-            let flags = context.keep.differences(work.entry, &stat, mode, false);
+            let flags = context.differences(work.entry, Some(&place), &stat, mode, false);
             if level == Level::SameContent && flags == ItemFlags::default() {
                 level = Level::Same;
             }

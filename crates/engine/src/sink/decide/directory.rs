@@ -17,7 +17,8 @@ impl Generator<'_> {
     pub(in crate::sink) fn directory(&mut self, mut work: Work<'_>) -> Result<()> {
         let context = self.context;
         let options = context.options();
-        if !options.select.takes_dirs() {
+        // With --relative the parents of a name come whether or not directories are copied.
+        if !options.select.takes_dirs() && !options.select.is_relative() {
             context.monitor.notice(Notice::SkippingDirectory(work.name()));
             return self.passed_over(work.entry, work.path.as_bytes());
         }
@@ -45,7 +46,7 @@ impl Generator<'_> {
     fn existing_directory(&mut self, work: &Work<'_>, stat: Stat) -> Result<()> {
         let context = self.context;
         let mode = context.keep.mode(work.entry, Some(stat.mode), || 0);
-        let flags = context.keep.differences(work.entry, &stat, mode, false);
+        let flags = work.differences(context, &stat, mode, false);
         if context.is_dry() {
             self.sweep_during(work)?;
             return self.report(work, flags);
@@ -71,7 +72,8 @@ impl Generator<'_> {
     fn new_directory(&mut self, work: &Work<'_>) -> Result<()> {
         let context = self.context;
         let matched = self.match_directory(work)?;
-        let flags = ItemFlags::LOCAL_CHANGE | matched.unwrap_or(ItemFlags::IS_NEW);
+        let flags =
+            ItemFlags::LOCAL_CHANGE | matched.unwrap_or_else(|| context.new_flags(work.entry));
         if context.is_dry() {
             self.note_absent(work.path.as_bytes());
             return self.report(work, flags);
@@ -96,8 +98,8 @@ impl Generator<'_> {
         let lent = self.lends(final_mode).then_some(final_mode | OWNER);
         self.report(work, flags)?;
         let wanted = lent.or(Some(final_mode));
-        let wanted = context.keep.attributes(work.entry, &stat, wanted, Times::Exact);
-        context.set_attributes(Role::Generator, &wanted, Object::from(&place), &stat)?;
+        let (object, how) = ((Object::from(&place), &stat), (wanted, Times::Exact));
+        context.set_entry(Role::Generator, work.entry, object, how, work.name())?;
         self.finish_later(Finish {
             path: work.path.as_bytes().to_vec(),
             mode: lent.map(|_| final_mode),
@@ -122,7 +124,8 @@ impl Generator<'_> {
         match context.root()?.open_directory_following(work.path) {
             Ok(directory) => {
                 let here = directory.place(syncline_fs::RelPath::ROOT);
-                context.set_attributes(Role::Generator, &wanted, Object::from(&here), stat)
+                let (object, how) = ((Object::from(&here), stat), (mode, Times::Exact));
+                context.fix_entry(Role::Generator, work.entry, object, how)
             }
             Err(error) => context.failed(Role::Generator, &error).map(|()| false),
         }

@@ -95,10 +95,12 @@ impl Generator<'_> {
         let select = &self.context.options().select;
         let entry = work.entry;
         let size = entry.size();
-        let path = entry.path();
+        let path;
         let notice = if select.max_size.is_some_and(|most| size > most) {
+            path = entry.path();
             Notice::OverMaxSize(&path)
         } else if select.min_size.is_some_and(|least| size < least) {
+            path = entry.path();
             Notice::UnderMinSize(&path)
         } else if select.update && work.stat.is_some_and(|stat| self.is_newer(&stat, work)) {
             Notice::IsNewer(work.name())
@@ -163,7 +165,7 @@ impl Generator<'_> {
             return if by_sum { "sum change" } else { "file change" };
         }
         let mode = self.context.keep.mode(work.entry, Some(stat.mode), || 0);
-        match self.context.keep.differences(work.entry, stat, mode, false).0 {
+        match work.differences(self.context, stat, mode, false).0 {
             0 => "uptodate",
             _ => "attr change",
         }
@@ -173,7 +175,7 @@ impl Generator<'_> {
     fn up_to_date(&mut self, work: &Work<'_>, stat: &Stat) -> Result<()> {
         let context = self.context;
         let mode = context.keep.mode(work.entry, Some(stat.mode), || 0);
-        let flags = context.keep.differences(work.entry, stat, mode, false);
+        let flags = work.differences(context, stat, mode, false);
         self.report(work, flags)?;
         if !context.is_dry() {
             let exact = context.keep.checksum();
@@ -225,9 +227,12 @@ impl Generator<'_> {
         let flags = match &compared {
             Some(stat) => {
                 let mode = context.keep.mode(work.entry, Some(stat.mode), || 0);
-                context.keep.differences(work.entry, stat, mode, true)
+                match work.stat {
+                    Some(_) => work.differences(context, stat, mode, true),
+                    None => self.differs_from_alternate(work, basis.as_ref(), stat, mode),
+                }
             }
-            None => ItemFlags::IS_NEW,
+            None => context.new_flags(work.entry),
         };
         self.leader_requested(work);
         let mut kind = basis.as_ref().map_or(BasisType::Destination, |basis| basis.kind);
@@ -247,10 +252,6 @@ impl Generator<'_> {
         let Some(mut basis) = basis.filter(|_| !context.whole || append != Append::No) else {
             return self.request(work, flags, sends_kind, name, Sums::Nothing);
         };
-        if context.job.is_local() {
-            // The content is at hand: there is nothing to leave out.
-            return self.request(work, flags, sends_kind, name, Sums::Nothing);
-        }
         if basis.file.is_none() {
             basis.file = self.open_own(work)?;
         }
@@ -288,6 +289,24 @@ impl Generator<'_> {
             }
             _ => self.request(work, flags, sends_kind, name, Sums::Nothing),
         }
+    }
+
+    /// What differs from the file of a basis directory that the new one is made from.
+    fn differs_from_alternate(
+        &self,
+        work: &Work<'_>,
+        basis: Option<&Basis>,
+        stat: &Stat,
+        mode: Option<u32>,
+    ) -> ItemFlags {
+        let number = basis.and_then(|basis| match basis.kind {
+            BasisType::Alternate(number) => Some(usize::from(number)),
+            _ => None,
+        });
+        let root =
+            number.and_then(|number| self.context.destination.alternates.get(number)?.as_ref());
+        let place = root.and_then(|root| root.place(work.path).ok());
+        self.context.differences(work.entry, place.as_ref(), stat, mode, true)
     }
 
     /// `--inplace --backup`: the old content is copied away before it is changed.

@@ -60,7 +60,7 @@ impl Generator<'_> {
     fn fix_in_place(&mut self, work: &Work<'_>, stat: &Stat) -> Result<()> {
         let context = self.context;
         let mode = context.keep.mode(work.entry, Some(stat.mode), || 0);
-        let flags = context.keep.differences(work.entry, stat, mode, false);
+        let flags = work.differences(context, stat, mode, false);
         self.report(work, flags)?;
         if !context.is_dry() {
             self.fix_attributes(work, stat, mode, Times::Differing)?;
@@ -76,9 +76,9 @@ impl Generator<'_> {
         mode: Option<u32>,
         times: Times,
     ) -> Result<bool> {
-        let wanted = self.context.keep.attributes(work.entry, stat, mode, times);
         let place = work.place()?;
-        self.context.set_attributes(Role::Generator, &wanted, Object::from(&place), stat)
+        let (object, how) = ((Object::from(&place), stat), (mode, times));
+        self.context.fix_entry(Role::Generator, work.entry, object, how)
     }
 
     /// Makes a symlink or node, over what is there if need be, and gives it its attributes. `like`: what differs from
@@ -95,10 +95,10 @@ impl Generator<'_> {
         let differences = match (&same_kind, like) {
             (Some(stat), _) => {
                 let mode = context.keep.mode(work.entry, Some(stat.mode), || 0);
-                context.keep.differences(work.entry, stat, mode, true)
+                work.differences(context, stat, mode, true)
             }
             (None, Some(flags)) => flags,
-            (None, None) => ItemFlags::IS_NEW,
+            (None, None) => context.new_flags(work.entry),
         };
         let value = if like.is_none() { ItemFlags::REPORT_CHANGE } else { ItemFlags::default() };
         let flags = ItemFlags::LOCAL_CHANGE | value | differences;
@@ -136,8 +136,8 @@ impl Generator<'_> {
         let kept = same_kind.map(|stat| stat.mode);
         let parent = work.path.parent();
         let mode = context.keep.mode(work.entry, kept, || context.creation_mask(parent));
-        let wanted = context.keep.attributes(work.entry, &stat, mode, Times::Exact);
-        context.set_attributes(Role::Generator, &wanted, Object::from(&place), &stat)?;
+        let (object, how) = ((Object::from(&place), &stat), (mode, Times::Exact));
+        context.set_entry(Role::Generator, work.entry, object, how, work.name())?;
         self.report(work, flags)?;
         self.placed(work.index)
     }

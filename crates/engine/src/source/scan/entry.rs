@@ -6,6 +6,7 @@ use syncline_options::values::flags::{Debug, Info};
 use syncline_wire::IoErrors;
 use syncline_wire::list::{Device, DirectoryRole, FileEntry, HardLink};
 
+use super::super::extras::with_object;
 use super::super::tree::checked;
 use super::{Located, Scan};
 use crate::{Notice, Result};
@@ -111,6 +112,9 @@ impl Scan<'_> {
             Kind::File => entry.checksum = self.checksum(name, stat, place),
             Kind::Directory | Kind::Unknown => {}
         }
+        if self.reading.is_needed() && !self.read_extras(&mut entry, stat, place)? {
+            return Ok(None);
+        }
         if kind != Kind::Directory && (stat.links > 1 || self.keys_every_file(kind)) {
             entry.hard_link = Some(HardLink::Inode { device: stat.dev, inode: stat.ino });
         }
@@ -120,6 +124,21 @@ impl Scan<'_> {
                 | chmod.apply(entry.mode, kind == Kind::Directory, self.settings.umask) & 0o7777;
         }
         Ok(Some(entry))
+    }
+
+    /// ACLs and attributes; false, and told, if they cannot be read.
+    fn read_extras(&mut self, entry: &mut FileEntry, stat: &Stat, place: &Located) -> Result<bool> {
+        let Self { reading, emitter, .. } = self;
+        let name = entry.name.clone();
+        let read = with_object(&place.at, &name, stat.kind(), self.settings.follows, |object| {
+            reading.read(object, stat, entry, emitter.attributes())
+        });
+        let Err(error) = read else { return Ok(true) };
+        let shown = self.quote(&place.at.show(&name));
+        let call = error.op().map_or("get_xattr", |op| op.name());
+        self.tell_system(format!("{call} {shown} failed").into_bytes(), &error);
+        self.fail(IoErrors::GENERAL);
+        Ok(false)
     }
 
     /// Protocol 27 names the inode of every regular file (filelist.md 12.1).

@@ -2,6 +2,7 @@
 
 mod complain;
 mod entry;
+mod listed;
 mod named;
 mod walk;
 
@@ -14,14 +15,17 @@ use std::sync::Arc;
 use crossbeam_channel::Sender;
 use syncline_delta::StrongSum;
 use syncline_filter::{Filter, RuleFiles};
-use syncline_fs::Accounts;
 use syncline_options::options::{MissingArguments, Options};
 use syncline_wire::list::FileEntry;
 
 use super::arguments::sanitize_line;
 use super::emit::{Emitter, Scanned};
+use super::extras::Reading;
 use super::tree::{Base, Tree};
+use crate::extras::XattrNames;
 use crate::{Job, Monitor, Result, Terms};
+
+pub use listed::Line;
 
 /// What a scan works from.
 #[derive(Debug)]
@@ -54,6 +58,13 @@ pub enum Names {
         /// The lines, ended by the sender's going.
         lines: crossbeam_channel::Receiver<Vec<u8>>,
     },
+    /// An explicit list, below one directory.
+    Exactly {
+        /// The directory.
+        below: Vec<u8>,
+        /// What is in the list.
+        lines: Vec<Line>,
+    },
 }
 
 /// Scans, and delivers lists until everything is delivered or nobody takes them any more.
@@ -64,12 +75,21 @@ pub fn scan(
     sink: &Sender<Scanned>,
     monitor: &Monitor,
 ) -> Result<()> {
-    let accounts = Accounts::new();
     let options = plan.terms.list_options(&plan.job.options);
-    let emitter = Emitter::new(sink, monitor.tally(), options, &accounts, plan.encodes);
+    let emitter = Emitter::new(
+        sink,
+        monitor.tally(),
+        options,
+        &plan.job.accounts,
+        &tree.extras,
+        plan.encodes,
+    );
+    let names = XattrNames::new(&plan.job.options, Some(&plan.filter));
+    let reading = Reading::new(&plan.job.options, names, plan.encodes);
     let settings = Settings::new(&plan);
     let mut scan = Scan {
         settings,
+        reading,
         job: plan.job,
         options: &plan.job.options,
         filter: plan.filter,
@@ -91,6 +111,7 @@ pub fn scan(
                 scan.argument(&argument)?;
             }
         }
+        Names::Exactly { below, lines } => scan.listed(&below, lines)?,
         Names::Lines { below, lines } => {
             scan.enter_start(&below);
             for line in lines {
@@ -161,6 +182,7 @@ fn current_umask() -> u32 {
 
 struct Scan<'a> {
     settings: Settings,
+    reading: Reading,
     job: &'a Job,
     options: &'a Options,
     filter: Filter,
@@ -265,6 +287,8 @@ impl Scan<'_> {
             let name = entry.name.strip_prefix(b"/").unwrap_or(&entry.name);
             self.places.entry(name.to_vec()).or_default().push(place.clone());
         }
+        let limit = self.options.connection.max_alloc;
+        crate::job::check_list_length(limit, self.emitter.pending() + 1, crate::Role::Sender)?;
         self.emitter.push(entry, place.base)
     }
 }

@@ -73,6 +73,12 @@ impl Serve<'_> {
                     self.ahead += list.len();
                     self.sent_lists.push_back(list.len());
                 }
+                if self.terms.incremental() {
+                    let directories = list.iter().filter(|entry| entry.is_directory());
+                    let first = list.first();
+                    let bases = directories.map(|entry| origins.of(entry.wire_index() - first));
+                    self.directories.extend(bases);
+                }
                 self.lists.add(list, directory).map_err(|error| self.own(error))?;
                 self.origins.push_back(origins);
                 self.tell_errors();

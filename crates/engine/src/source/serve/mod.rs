@@ -2,13 +2,16 @@
 
 mod content;
 mod ends;
+mod exact;
 mod lists;
+mod xattrs;
 
 use std::collections::{HashSet, VecDeque};
 
 use crossbeam_channel::Receiver;
 use syncline_fs::{OpenSource, SourceFile};
 use syncline_options::options::{Append, RemoveSource};
+use syncline_options::values::flags::Debug;
 use syncline_wire::list::{FileKind, FileLists};
 use syncline_wire::{
     Index, IndexDecoder, IndexEncoder, IoErrors, Item, ItemFlags, Message, TokenEncoder, WireWrite,
@@ -22,15 +25,16 @@ use crate::{
     Error, Event, ExitCode, ItemEvent, Job, Monitor, Moved, Problem, Progress, Result, Role,
     Severity, Stopwatch, Terms,
 };
+use exact::{Version, spoil};
 
 /// Entries beyond the list in work that are sent before anything is waited for (filelist.md 8.5).
 const AHEAD: usize = 1000;
 
 /// Entries beyond the list in work that are sent while there is nothing else to do.
-const FAR_AHEAD: usize = 10_000;
+const FAR_AHEAD: usize = 3000;
 
 /// How much of a file is read at once.
-const READ: usize = 256 * 1024;
+const READ: usize = 128 * 1024;
 
 /// Serves until the sink has said goodbye.
 pub(crate) fn serve(
@@ -45,6 +49,7 @@ pub(crate) fn serve(
     let options = terms.list_options(&job.options);
     let (method, level) = terms.compression;
     let tokens = TokenEncoder::new(method, Some(level), protocol)
+        .and_then(|tokens| tokens.with_threads(job.options.data.compress_threads))
         .map_err(|error| Error::wire(Role::Sender, error))?;
     let append = terms.append(&job.options);
     let tracks_sent = append != Append::No || job.options.data.inplace;
@@ -56,6 +61,7 @@ pub(crate) fn serve(
         monitor,
         lists: FileLists::new(&options),
         origins: VecDeque::new(),
+        directories: Vec::new(),
         sent_lists: VecDeque::new(),
         current: 0,
         ahead: 0,
@@ -83,6 +89,8 @@ struct Serve<'a> {
     lists: FileLists,
     /// Origins of the live lists.
     origins: VecDeque<Origins>,
+    /// The base of each directory, by its number.
+    directories: Vec<u32>,
     /// Numbers of entries of the lists behind the current one.
     sent_lists: VecDeque<usize>,
     /// The list the last item belonged to, counted from the first.
@@ -104,7 +112,13 @@ struct Serve<'a> {
 impl Serve<'_> {
     fn run(&mut self) -> Result<()> {
         let watch = Stopwatch::start();
-        self.send_first_list()?;
+        let sent = self.send_first_list();
+        // Why nothing could be written shows in what the peer has said.
+        if sent.as_ref().map_or_else(|error| error.exit_code() == ExitCode::SOCKET, |()| true) {
+            self.peer.confirm()?;
+            self.terms.seed = self.peer.terms.seed;
+        }
+        sent?;
         self.monitor.tally().list_build.set(watch.milliseconds());
         let empty = self.lists.list(0).is_none_or(syncline_wire::list::FileList::is_empty);
         if empty && self.job.is_server() {
@@ -154,6 +168,7 @@ impl Serve<'_> {
             self.peer.output.queue().message(Message::KeepAlive { answer: false });
             return Ok(());
         }
+        let values = self.read_xattr_request(index, &item)?;
         let found = self.lists.locate(index).map_err(|error| self.own(error))?;
         if let syncline_wire::list::Place::Entry { list, .. } = found {
             self.advance_to(list);
@@ -166,6 +181,7 @@ impl Serve<'_> {
         if !item.is_transfer() {
             self.tell_item(index, &item, None);
             self.echo(index, &item);
+            self.put_xattr_values(index, values)?;
             self.tell_item(index, &item, Some(Moved::default()));
             return self.commit();
         }
@@ -185,10 +201,10 @@ impl Serve<'_> {
             self.tell_item(index, &item, Some(Moved::default()));
             return self.commit();
         }
-        self.transfer(index, &item)
+        self.transfer(index, &item, values)
     }
 
-    fn transfer(&mut self, index: u32, item: &Item) -> Result<()> {
+    fn transfer(&mut self, index: u32, item: &Item, values: Option<Vec<u32>>) -> Result<()> {
         let redo = self.sent.as_mut().is_some_and(|sent| !sent.insert(index));
         let before = self.peer.input.received();
         let header = self.read_header()?;
@@ -197,9 +213,12 @@ impl Serve<'_> {
             if appends || header.count() == 0 { None } else { Some(self.read_signature(header)?) };
         let sums = self.peer.input.received() - before;
         let Some((file, shown)) = self.open(index, appends)? else { return Ok(()) };
+        let Some(version) = self.version(index, &file)? else { return Ok(()) };
+        self.monitor.trace(Debug::Send, 1, || [b"[sender] sending ", &shown[..]].concat());
         self.tell_item(index, item, None);
         let start = self.written();
         self.echo(index, item);
+        self.put_xattr_values(index, values)?;
         {
             let mut out = self.peer.output.buffer();
             header.to_wire().into_iter().for_each(|field| out.put_i32(field));
@@ -210,13 +229,25 @@ impl Serve<'_> {
         if appends {
             self.append(index, &mut sending, &header, &mut hasher)?;
         } else if let Some(signature) = signature {
+            let table = || format!("[sender] table of {} blocks", header.count()).into_bytes();
+            self.monitor.trace(Debug::Hash, 1, table);
+            let blocks = || {
+                let (count, length) = (header.count(), header.block_length());
+                [format!("[sender] {count} blocks of {length} bytes for ").as_bytes(), &shown]
+                    .concat()
+            };
+            self.monitor.trace(Debug::Deltasum, 2, blocks);
             self.send_delta(index, &mut sending, signature, in_place, &mut hasher)?;
         } else {
             self.send_whole(index, &mut sending, &mut hasher)?;
         }
         let mut digest = hasher.finish().as_ref().to_vec();
-        if sending.failed {
-            self.spoil(&mut digest, &shown);
+        if self.job.exact && (sending.failed || Version::of(&file) != Some(version)) {
+            spoil(&mut digest);
+            self.withhold(index, None)?;
+        } else if sending.failed {
+            spoil(&mut digest);
+            self.tell_unread(&shown);
         }
         {
             let mut out = self.peer.output.buffer();
@@ -253,7 +284,17 @@ impl Serve<'_> {
             }
             Err(error) => error,
         };
-        if error.is_missing() {
+        if self.job.exact {
+            let reason = error.reason();
+            // Anything else says that something else has the name now.
+            let unreadable = matches!(
+                error.errno(),
+                Some(
+                    syncline_fs::Errno::ACCESS | syncline_fs::Errno::PERM | syncline_fs::Errno::IO
+                )
+            );
+            self.withhold(index, unreadable.then_some(&reason))?;
+        } else if error.is_missing() {
             let text = [b"file has vanished: ", &self.job.quote(&shown)[..]].concat();
             self.monitor.problem(Problem::new(Severity::Warning, text));
             self.fail(IoErrors::VANISHED);
@@ -305,7 +346,9 @@ impl Serve<'_> {
                 let first = self.lists.list(list).map_or(0, syncline_wire::list::FileList::first);
                 origins.map_or(0, |origins| origins.of(entry.wire_index() - first))
             }
-            syncline_wire::list::Place::Directory(_) => 0,
+            syncline_wire::list::Place::Directory(number) => {
+                self.directories.get(number as usize).copied().unwrap_or(0)
+            }
         };
         self.tree.base(number).ok_or(Error::Stopped)
     }

@@ -1,0 +1,286 @@
+//! ACLs and extended attributes at the destination (docs/spec behaviour.md 14.6, filelist.md 13, 14).
+
+use std::sync::Arc;
+
+use syncline_fs::{
+    Acl, AclKind, Attributes, Kind, Object, Place, RelPath, Stat, WantedXattrs, Xattrs,
+};
+use syncline_wire::ItemFlags;
+use syncline_wire::list::{EntryRef, FileKind, Xattr, XattrSet, XattrValue};
+
+use super::attributes::Times;
+use super::context::Context;
+use crate::extras::{XattrNames, from_wire};
+use crate::{Extras, Job, Result, Role};
+
+/// What is done about them.
+#[derive(Debug)]
+pub(crate) struct Dressing {
+    acls: bool,
+    xattrs: Option<XattrNames>,
+    /// What entries refer to, in this machine's terms.
+    pub(super) extras: Extras,
+}
+
+/// What one entry's object shall have.
+#[derive(Debug, Default)]
+pub(crate) struct Dress {
+    access: Option<Acl>,
+    default: Option<Option<Acl>>,
+    xattrs: Option<Xattrs>,
+    /// Attributes whose values are not known: what is there stays.
+    unknown: Vec<Vec<u8>>,
+}
+
+impl Dressing {
+    pub(crate) fn new(job: &Job, names: XattrNames, extras: Extras) -> Self {
+        let attributes = &job.options.attributes;
+        Self { acls: attributes.acls, xattrs: (attributes.xattrs > 0).then_some(names), extras }
+    }
+
+    pub(crate) fn is_needed(&self) -> bool {
+        self.acls || self.xattrs.is_some()
+    }
+
+    fn set_of(&self, entry: EntryRef<'_>) -> Option<(&XattrNames, Arc<XattrSet>)> {
+        let names = self.xattrs.as_ref()?;
+        Some((names, self.extras.xattrs(entry.xattrs())?))
+    }
+
+    fn access(&self, entry: EntryRef<'_>, mode: u32) -> Option<Acl> {
+        let acl = self.extras.own(entry.access_acl()).filter(|_| self.acls)?;
+        Some(from_wire(&acl).completed_for_access(mode))
+    }
+
+    fn default(&self, entry: EntryRef<'_>, mode: u32) -> Option<Option<Acl>> {
+        let acl = self.extras.inherited(entry.default_acl()).filter(|_| self.acls)?;
+        let acl = acl.user.map(|_| from_wire(&acl).completed_for_default(mode));
+        Some(acl)
+    }
+
+    /// What differs from the object that is there.
+    fn differences(
+        &self,
+        entry: EntryRef<'_>,
+        object: Object<'_>,
+        stat: &Stat,
+        mode: Option<u32>,
+    ) -> ItemFlags {
+        let mut flags = ItemFlags::default();
+        let mode = mode.unwrap_or(stat.mode);
+        let has = |kind| object.acl(kind).ok().flatten();
+        let access_differs = self.access(entry, mode).is_some_and(|wanted| {
+            let own = has(AclKind::Access).unwrap_or_else(|| Acl::from_mode(stat.mode));
+            own.condensed(stat.mode) != wanted.condensed(mode)
+        });
+        let default_differs =
+            || self.default(entry, mode).is_some_and(|wanted| has(AclKind::Default) != wanted);
+        if access_differs || default_differs() {
+            flags = flags | ItemFlags::REPORT_ACL;
+        }
+        if self.xattrs_differ(entry, object) {
+            flags = flags | ItemFlags::REPORT_XATTR;
+        }
+        flags
+    }
+
+    fn xattrs_differ(&self, entry: EntryRef<'_>, object: Object<'_>) -> bool {
+        let Some((names, set)) = self.set_of(entry) else { return false };
+        let Ok(own) = object.xattrs(|name| names.removes(name)) else { return true };
+        let mut kept = 0;
+        for xattr in set.as_slice() {
+            let Some(name) = names.kept(&xattr.name) else { continue };
+            kept += 1;
+            if !own.get(&name).is_some_and(|value| xattr.is_value(value)) {
+                return true;
+            }
+        }
+        kept != own.len()
+    }
+
+    /// Whether a new object would have any.
+    fn has_xattrs(&self, entry: EntryRef<'_>) -> bool {
+        self.set_of(entry).is_some_and(|(names, set)| {
+            set.as_slice().iter().any(|xattr| names.kept(&xattr.name).is_some())
+        })
+    }
+}
+
+impl Dress {
+    pub(crate) fn put_on<'d>(
+        &'d self,
+        wanted: Attributes<'d>,
+        ours: &'d dyn Fn(&[u8]) -> bool,
+    ) -> Attributes<'d> {
+        Attributes {
+            access_acl: self.access.as_ref(),
+            default_acl: self.default.as_ref().map(Option::as_ref),
+            xattrs: self.xattrs.as_ref().map(|values| WantedXattrs { values, ours }),
+            ..wanted
+        }
+    }
+}
+
+impl Context<'_> {
+    /// What differs between the entry and an object that is there. `written`: it is made anew.
+    pub(crate) fn differences(
+        &self,
+        entry: EntryRef<'_>,
+        place: Option<&Place<'_>>,
+        stat: &Stat,
+        mode: Option<u32>,
+        written: bool,
+    ) -> ItemFlags {
+        let flags = self.keep.differences(entry, stat, mode, written);
+        match place.filter(|_| self.dressing.is_needed()) {
+            Some(place) => {
+                flags | self.dressing.differences(entry, Object::from(place), stat, mode)
+            }
+            None => flags,
+        }
+    }
+
+    /// What is told of an object that is new.
+    pub(crate) fn new_flags(&self, entry: EntryRef<'_>) -> ItemFlags {
+        if self.dressing.has_xattrs(entry) {
+            ItemFlags::IS_NEW | ItemFlags::REPORT_XATTR
+        } else {
+            ItemFlags::IS_NEW
+        }
+    }
+
+    /// The numbers of the values that have to be asked for: those that neither the destination nor a basis directory
+    /// has.
+    pub(crate) fn values_to_ask_for(&self, entry: EntryRef<'_>, path: &[u8]) -> Vec<u32> {
+        let Some((names, set)) = self.dressing.set_of(entry) else { return Vec::new() };
+        let wanted = set.abbreviated().filter(|number| {
+            set.get(*number).is_some_and(|xattr| {
+                let kept = names.kept(&xattr.name);
+                kept.is_some_and(|name| self.find_value(path, &name, xattr).is_none())
+            })
+        });
+        wanted.collect()
+    }
+
+    /// The value whose digest came, where we have it.
+    fn find_value(&self, path: &[u8], name: &[u8], xattr: &Xattr) -> Option<Vec<u8>> {
+        let path = RelPath::new(path).ok()?;
+        let destination = self.destination.root.iter();
+        let alternates = self.destination.alternates.iter().flatten();
+        destination.chain(alternates).find_map(|root| {
+            let place = root.place(path).ok()?;
+            let value = Object::from(&place).xattr(name).ok().flatten()?;
+            xattr.is_value(&value).then_some(value)
+        })
+    }
+
+    /// What the object of an entry shall have. Call it while what is at `path` is still there.
+    pub(crate) fn dress(&self, entry: EntryRef<'_>, mode: u32, path: &[u8]) -> Dress {
+        let dressing = &self.dressing;
+        if !dressing.is_needed() {
+            return Dress::default();
+        }
+        let mut dress = Dress {
+            access: dressing.access(entry, mode),
+            default: dressing.default(entry, mode),
+            ..Dress::default()
+        };
+        let Some((names, set)) = dressing.set_of(entry) else { return dress };
+        let mut values = Xattrs::new();
+        for xattr in set.as_slice() {
+            let Some(name) = names.kept(&xattr.name) else { continue };
+            let value = match &xattr.value {
+                XattrValue::Full(value) => Some(value.clone()),
+                XattrValue::Digest { .. } => self.find_value(path, &name, xattr),
+            };
+            match value {
+                Some(value) => drop(values.insert(name, value)),
+                None => dress.unknown.push(name),
+            }
+        }
+        dress.xattrs = Some(values);
+        dress
+    }
+
+    /// Sets what differs on an object that is up to date. Extended attributes are left to
+    /// [`Context::finish_xattrs`], when the source has answered the item: values may come with that.
+    pub(crate) fn fix_entry(
+        &self,
+        role: Role,
+        entry: EntryRef<'_>,
+        (object, stat): (Object<'_>, &Stat),
+        (mode, times): (Option<u32>, Times),
+    ) -> Result<bool> {
+        let dress = Dress {
+            access: self.dressing.access(entry, mode.unwrap_or(stat.mode)),
+            default: self.dressing.default(entry, mode.unwrap_or(stat.mode)),
+            ..Dress::default()
+        };
+        self.set_dressed(role, entry, (object, stat), (mode, times), &dress)
+    }
+
+    /// Sets the attributes of an entry's object, which is or will be at `path`; whether all could be set.
+    pub(crate) fn set_entry(
+        &self,
+        role: Role,
+        entry: EntryRef<'_>,
+        (object, stat): (Object<'_>, &Stat),
+        (mode, times): (Option<u32>, Times),
+        path: &[u8],
+    ) -> Result<bool> {
+        let dress = self.dress(entry, mode.unwrap_or(stat.mode), path);
+        self.set_dressed(role, entry, (object, stat), (mode, times), &dress)
+    }
+
+    /// The same where what it shall have was found out before.
+    pub(crate) fn set_dressed(
+        &self,
+        role: Role,
+        entry: EntryRef<'_>,
+        (object, stat): (Object<'_>, &Stat),
+        (mode, times): (Option<u32>, Times),
+        dress: &Dress,
+    ) -> Result<bool> {
+        let wanted = self.keep.attributes(entry, stat, mode, times);
+        let names = self.dressing.xattrs.as_ref();
+        let ours = |name: &[u8]| {
+            names.is_some_and(|names| names.removes(name))
+                && !dress.unknown.iter().any(|unknown| unknown == name)
+        };
+        // What the generator does not know yet comes with the source's answer.
+        if role != Role::Generator && !dress.unknown.is_empty() {
+            for name in &dress.unknown {
+                let shown = self.destination.show(object.path().as_bytes());
+                self.fail(&[b"Missing abbreviated xattr value, ", name, b", for ", &shown]);
+            }
+        }
+        self.set_attributes(role, &dress.put_on(wanted, &ours), object, stat)
+    }
+
+    /// Gives an object the values that came with the answer to an item without content.
+    pub(crate) fn finish_xattrs(&self, entry: EntryRef<'_>, path: &[u8]) -> Result<()> {
+        let place = match self.root()?.place(super::destination::checked(path)?) {
+            Ok(place) => place,
+            Err(error) => return self.failed(Role::Receiver, &error),
+        };
+        // What is not there has been complained about.
+        let Ok(stat) = place.stat() else { return Ok(()) };
+        let dress = self.dress(entry, stat.mode, path);
+        let Some(names) = self.dressing.xattrs.as_ref() else { return Ok(()) };
+        let ours = |name: &[u8]| names.removes(name);
+        let only = Dress { xattrs: dress.xattrs, unknown: dress.unknown, ..Dress::default() };
+        if !only.unknown.is_empty() || !same_kind(&stat, entry.kind()) {
+            return Ok(());
+        }
+        let wanted = only.put_on(Attributes::default(), &ours);
+        self.set_attributes(Role::Receiver, &wanted, Object::from(&place), &stat).map(drop)
+    }
+}
+
+fn same_kind(stat: &Stat, kind: FileKind) -> bool {
+    match kind {
+        FileKind::Directory => stat.is_dir(),
+        FileKind::Symlink => stat.kind() == Kind::Symlink,
+        _ => !stat.is_dir() && stat.kind() != Kind::Symlink,
+    }
+}
