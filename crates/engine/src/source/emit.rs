@@ -151,10 +151,11 @@ impl<'a> Emitter<'a> {
                 encoder.encode(&mut self.bytes, &mut entry, &mut self.names).map_err(wire)?;
             }
             None => {
-                if let Some(HardLink::Inode { device, inode }) = entry.hard_link {
+                let linked = entry.hard_link.take().filter(|_| self.options.hard_links);
+                if let Some(HardLink::Inode { device, inode }) = linked {
                     let own = self.list.first() + self.list.len() as u32;
                     let group = *self.groups.entry((device, inode)).or_insert(own);
-                    entry.hard_link = self.options.hard_links.then_some(HardLink::Group(group));
+                    entry.hard_link = Some(HardLink::Group(group));
                 }
             }
         }
