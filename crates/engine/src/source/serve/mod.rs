@@ -286,7 +286,14 @@ impl Serve<'_> {
         };
         if self.job.exact {
             let reason = error.reason();
-            self.withhold(index, (!error.is_missing()).then_some(&reason))?;
+            // Anything else says that something else has the name now.
+            let unreadable = matches!(
+                error.errno(),
+                Some(
+                    syncline_fs::Errno::ACCESS | syncline_fs::Errno::PERM | syncline_fs::Errno::IO
+                )
+            );
+            self.withhold(index, unreadable.then_some(&reason))?;
         } else if error.is_missing() {
             let text = [b"file has vanished: ", &self.job.quote(&shown)[..]].concat();
             self.monitor.problem(Problem::new(Severity::Warning, text));
