@@ -35,6 +35,8 @@ pub(crate) struct Context<'a> {
     pub(crate) delete_when: DeleteWhen,
     /// Content comes whole, not as differences.
     pub(crate) whole: bool,
+    /// Digests of transferred files are shown.
+    pub(crate) shows_digests: bool,
     /// Something below the destination was changed: directories may have new times.
     changed: AtomicBool,
 }
@@ -59,6 +61,8 @@ impl<'a> Context<'a> {
         let options = &job.options;
         let holes = if options.data.sparse { Holes::Make } else { Holes::Keep };
         let whole = options.copies_whole_files(job.is_local());
+        let formats = [options.item_format(), options.output.log_file_format.clone()];
+        let shows_digests = formats.iter().flatten().any(|format| format.has(b'C'));
         Self {
             job,
             terms,
@@ -72,6 +76,7 @@ impl<'a> Context<'a> {
             append: terms.append(options),
             delete_when: terms.delete_when(options),
             whole,
+            shows_digests,
             changed: AtomicBool::new(false),
             destination,
         }
