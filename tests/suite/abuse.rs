@@ -242,7 +242,7 @@ fn garbage_at_every_stage_harms_nobody() {
     server.serves();
     let mut random = Random::new("garbage");
     let throw = |server: &Server, random: &mut Random, number: usize| {
-        let length = 1 + random.below(if number % 50 == 0 { 300_000 } else { 3000 });
+        let length = 1 + random.below(if number.is_multiple_of(50) { 300_000 } else { 3000 });
         let mut bytes = random.bytes(length);
         // Every stage is reached by some.
         let stage: &[&[u8]] = match number % 8 {
@@ -255,9 +255,11 @@ fn garbage_at_every_stage_harms_nobody() {
             6 => &[HELLO, b"m\n", b"--server\0-vlogDtpre.iLsfxCIvu\0--delete\0.\0m/\0\0"],
             _ => &[HELLO, b"m\n", b"--server\0-s\0.\0\0"],
         };
-        if number % 5 == 0 {
+        if number.is_multiple_of(5) {
             // Well-formed words with wild contents.
-            bytes.iter_mut().for_each(|byte| *byte = b"-/.m\0*=:[\\\n0x"[usize::from(*byte) % 13]);
+            for byte in &mut bytes {
+                *byte = b"-/.m\0*=:[\\\n0x"[usize::from(*byte) % 13];
+            }
         }
         let mut stream = server.connect();
         let all = [stage.concat(), bytes].concat();
