@@ -49,7 +49,10 @@ impl Dressing {
 
     fn access(&self, entry: EntryRef<'_>, mode: u32) -> Option<Acl> {
         let acl = self.extras.own(entry.access_acl()).filter(|_| self.acls)?;
-        Some(from_wire(&acl).completed_for_access(mode))
+        let mut acl = from_wire(&acl).completed_for_access(mode);
+        // Setting the mode will say so anyway.
+        acl.mask = acl.mask.map(|_| (mode >> 3 & 7) as u8);
+        Some(acl)
     }
 
     fn default(&self, entry: EntryRef<'_>, mode: u32) -> Option<Option<Acl>> {
@@ -71,7 +74,7 @@ impl Dressing {
         let has = |kind| object.acl(kind).ok().flatten();
         let access_differs = self.access(entry, mode).is_some_and(|wanted| {
             let own = has(AclKind::Access).unwrap_or_else(|| Acl::from_mode(stat.mode));
-            own.condensed(stat.mode) != wanted.condensed(mode)
+            differ_beyond_mode(&own, &wanted)
         });
         let default_differs =
             || self.default(entry, mode).is_some_and(|wanted| has(AclKind::Default) != wanted);
@@ -132,21 +135,23 @@ impl Context<'_> {
         written: bool,
     ) -> ItemFlags {
         let flags = self.keep.differences(entry, stat, mode, written);
-        match place.filter(|_| self.dressing.is_needed()) {
-            Some(place) => {
-                flags | self.dressing.differences(entry, Object::from(place), stat, mode)
-            }
-            None => flags,
+        let Some(place) = place.filter(|_| self.dressing.is_needed()) else { return flags };
+        let more = self.dressing.differences(entry, Object::from(place), stat, mode);
+        // Of other objects than directories stock tells a list that differs in the place of a mode that does.
+        if more.contains(ItemFlags::REPORT_ACL) && !entry.is_directory() {
+            return flags.without(ItemFlags::REPORT_PERMISSIONS) | more;
         }
+        flags | more
     }
 
     /// What is told of an object that is new.
     pub(crate) fn new_flags(&self, entry: EntryRef<'_>) -> ItemFlags {
-        if self.dressing.has_xattrs(entry) {
-            ItemFlags::IS_NEW | ItemFlags::REPORT_XATTR
-        } else {
-            ItemFlags::IS_NEW
-        }
+        ItemFlags::IS_NEW | self.undressed_flags(entry)
+    }
+
+    /// What an object lacks that was made just now.
+    pub(crate) fn undressed_flags(&self, entry: EntryRef<'_>) -> ItemFlags {
+        if self.dressing.has_xattrs(entry) { ItemFlags::REPORT_XATTR } else { ItemFlags::default() }
     }
 
     /// The numbers of the values that have to be asked for: those that neither the destination nor a basis directory
@@ -275,6 +280,13 @@ impl Context<'_> {
         let wanted = only.put_on(Attributes::default(), &ours);
         self.set_attributes(Role::Receiver, &wanted, Object::from(&place), &stat).map(drop)
     }
+}
+
+/// Whether two full access lists differ in more than what the modes of their objects tell.
+fn differ_beyond_mode(own: &Acl, wanted: &Acl) -> bool {
+    (own.mask.is_some(), &own.users, &own.groups)
+        != (wanted.mask.is_some(), &wanted.users, &wanted.groups)
+        || (own.mask.is_some() && own.group != wanted.group)
 }
 
 fn same_kind(stat: &Stat, kind: FileKind) -> bool {

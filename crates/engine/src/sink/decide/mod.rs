@@ -95,7 +95,8 @@ impl Generator<'_> {
         let differences = match (&same_kind, like) {
             (Some(stat), _) => {
                 let mode = context.keep.mode(work.entry, Some(stat.mode), || 0);
-                work.differences(context, stat, mode, true)
+                let old = work.differences(context, stat, mode, true);
+                old.without(ItemFlags::REPORT_XATTR) | context.undressed_flags(work.entry)
             }
             (None, Some(flags)) => flags,
             (None, None) => context.new_flags(work.entry),

@@ -112,9 +112,6 @@ impl Scan<'_> {
             Kind::File => entry.checksum = self.checksum(name, stat, place),
             Kind::Directory | Kind::Unknown => {}
         }
-        if self.reading.is_needed() && !self.read_extras(&mut entry, stat, place)? {
-            return Ok(None);
-        }
         if kind != Kind::Directory && (stat.links > 1 || self.keys_every_file(kind)) {
             entry.hard_link = Some(HardLink::Inode { device: stat.dev, inode: stat.ino });
         }
@@ -122,6 +119,9 @@ impl Scan<'_> {
         if kind != Kind::Symlink && !chmod.is_empty() {
             entry.mode = (entry.mode & !0o7777)
                 | chmod.apply(entry.mode, kind == Kind::Directory, self.settings.umask) & 0o7777;
+        }
+        if self.reading.is_needed() && !self.read_extras(&mut entry, stat, place)? {
+            return Ok(None);
         }
         Ok(Some(entry))
     }
