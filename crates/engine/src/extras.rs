@@ -178,11 +178,11 @@ impl XattrNames {
         if self.rules.as_ref().is_some_and(|rules| excludes(rules, name)) {
             return false;
         }
-        if self.fakes || !self.root {
-            local.starts_with(b"user.")
-        } else {
-            self.rules.is_some() || !local.starts_with(b"system.")
+        let users = local.starts_with(b"user.");
+        if self.fakes {
+            return users;
         }
+        self.rules.is_some() || users || (self.root && !local.starts_with(b"system."))
     }
 }
 

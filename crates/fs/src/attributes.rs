@@ -106,15 +106,15 @@ impl Attributes<'_> {
         complain: &mut dyn FnMut(Error),
     ) -> Result<bool> {
         let real = object.real_stat()?;
+        let fake = FakeStat {
+            mode: now.mode & !0o7777 | self.mode.unwrap_or(now.mode) & 0o7777,
+            device: now.rdev,
+            uid: self.uid.unwrap_or(now.uid),
+            gid: self.gid.unwrap_or(now.gid),
+        };
         let mut changed = false;
         let mut real_mode = None;
         if may_be_faked(&real) {
-            let fake = FakeStat {
-                mode: now.mode & !0o7777 | self.mode.unwrap_or(now.mode) & 0o7777,
-                device: now.rdev,
-                uid: self.uid.unwrap_or(now.uid),
-                gid: self.gid.unwrap_or(now.gid),
-            };
             let permissions = fake.real_permissions();
             real_mode = Some(permissions).filter(|mode| *mode != real.permissions());
             let then = Stat { mode: real.mode & !0o7777 | permissions, ..real };
@@ -123,6 +123,9 @@ impl Attributes<'_> {
                 object.set_fake_stat(wanted)?;
                 changed = true;
             }
+        } else if (fake.mode, fake.uid, fake.gid) != (real.mode, real.uid, real.gid) {
+            // Nothing can be stored for real links and nodes: the system says so.
+            object.set_fake_stat(Some(&fake))?;
         }
         changed |= self.apply_xattrs_and_times(object, now, complain)?;
         changed |= self.apply_acls(object, complain);

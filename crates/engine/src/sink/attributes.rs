@@ -142,7 +142,9 @@ impl Keep {
             }
         };
         set(
-            kind == FileKind::Regular && stat.kind() == Kind::File && entry.size() != stat.size,
+            kind == FileKind::Regular
+                && (stat.kind() == Kind::File || stat.kind().is_device())
+                && entry.size() != stat.size,
             ItemFlags::REPORT_SIZE,
         );
         let time_differs = if self.keeps_time(kind) {

@@ -19,8 +19,10 @@ use super::context::Context;
 use super::decide::Resembling;
 use super::delete::Sweeper;
 use super::destination::checked;
+use super::extras::Undressed;
 use super::groups::Groups;
 use super::outlet::{Order, Outlet, Report};
+pub(super) use super::work::Work;
 use crate::link::Sums;
 use crate::{Error, Problem, Result, Role, Severity};
 
@@ -56,8 +58,8 @@ pub(crate) struct Generator<'a> {
     pub(super) tells_all: bool,
     /// Values of attributes asked for: set and number.
     asked: HashSet<(u32, u32)>,
-    /// Objects of a local run that lack extended attributes.
-    undressed: Vec<(Arc<Batch>, u32)>,
+    /// Objects of a local run; far sources answer first, and the receiving thread does it.
+    undressed: Vec<Undressed>,
 }
 
 /// A list in work.
@@ -92,44 +94,6 @@ pub(super) struct Finish {
     /// The mode it had to be lent others for.
     pub(super) mode: Option<u32>,
     pub(super) mtime: Option<Time>,
-}
-
-/// An entry being decided about.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Work<'w> {
-    pub(super) batch: &'w Arc<Batch>,
-    pub(super) entry: EntryRef<'w>,
-    pub(super) index: u32,
-    /// Its path at the destination.
-    pub(super) path: RelPath<'w>,
-    /// None below a directory that only a real run would make.
-    pub(super) directory: Option<&'w Dir>,
-    pub(super) stat: Option<Stat>,
-    /// What is there is a link to a directory, and `stat` the directory's (`-K`).
-    pub(super) linked: bool,
-    pub(super) redo: bool,
-}
-
-impl<'w> Work<'w> {
-    pub(super) fn place(&self) -> Result<Place<'w>> {
-        self.directory.map(|directory| directory.place(self.path)).ok_or(Error::Stopped)
-    }
-
-    pub(super) fn name(&self) -> &'w [u8] {
-        self.path.as_bytes()
-    }
-
-    /// What differs from the object that is there. `written`: it is made anew.
-    pub(super) fn differences(
-        &self,
-        context: &Context<'_>,
-        stat: &Stat,
-        mode: Option<u32>,
-        written: bool,
-    ) -> ItemFlags {
-        let place = self.place().ok().filter(|_| !self.linked);
-        context.differences(self.entry, place.as_ref(), stat, mode, written)
-    }
 }
 
 impl<'a> Generator<'a> {
@@ -169,13 +133,12 @@ impl<'a> Generator<'a> {
     pub(crate) fn run(mut self) -> Result<()> {
         let mut first = true;
         while let Some(batch) = self.next_batch()? {
-            self.dress()?;
             if std::mem::take(&mut first) && self.context.delete_when == DeleteWhen::Before {
                 self.sweep_all(&batch)?;
             }
             self.work_through(&batch)?;
         }
-        self.dress()?;
+        self.context.finish(&mut self.undressed)?;
         self.end_lists()?;
         self.end_phases()
     }
@@ -407,7 +370,7 @@ impl<'a> Generator<'a> {
             self.say_done(&mut said)?;
         }
         self.hear_phases(rounds - 1)?;
-        self.dress()?;
+        self.context.finish(&mut self.undressed)?;
         self.finish_directories()?;
         self.say_done(&mut said)?;
         self.outlet.flush()
@@ -789,8 +752,11 @@ impl<'a> Generator<'a> {
 
     fn send(&mut self, work: &Work<'_>, item: &Item, sums: Sums<'_>) -> Result<()> {
         let values = self.values_to_ask_for(work, item);
-        if self.context.job.is_local() && self.needs_xattrs(item) {
-            self.undressed.push((work.batch.clone(), work.index));
+        if self.context.job.is_local() {
+            self.undressed.extend(Undressed::of(self.context, work.entry, item));
+            if self.undressed.len() > Undressed::MOST {
+                self.context.finish(&mut self.undressed)?;
+            }
         }
         self.outlet.item(&Order {
             batch: work.batch,
@@ -802,28 +768,6 @@ impl<'a> Generator<'a> {
             existing: work.stat.as_ref(),
             redo: work.redo,
         })
-    }
-
-    /// Whether extended attributes are to be set on an object that is there already.
-    fn needs_xattrs(&self, item: &Item) -> bool {
-        item.flags.contains(ItemFlags::REPORT_XATTR)
-            && !item.is_transfer()
-            && !self.context.is_dry()
-    }
-
-    /// Sets extended attributes on objects that were up to date; far sources answer first, and the receiving thread
-    /// does it.
-    fn dress(&mut self) -> Result<()> {
-        let mut path = Vec::new();
-        for (batch, index) in std::mem::take(&mut self.undressed) {
-            let gap = batch.directory.as_ref().filter(|gap| gap.first() == index);
-            let list = gap.unwrap_or(&batch.list);
-            let position = index.checked_sub(list.first()).map(|position| position as usize);
-            let Some(entry) = position.and_then(|position| list.get(position)) else { continue };
-            self.context.put_target(entry, &mut path);
-            self.context.finish_xattrs(entry, &path)?;
-        }
-        Ok(())
     }
 
     /// What is asked for once is not asked for again: it belongs to all entries with the same set.

@@ -32,6 +32,7 @@ pub(crate) mod outlet;
 mod owners;
 mod partial;
 mod receive;
+mod work;
 
 use std::path::PathBuf;
 use std::sync::Arc;
