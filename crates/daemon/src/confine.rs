@@ -47,10 +47,11 @@ pub(crate) fn missing_layers() -> Vec<&'static str> {
     missing
 }
 
-/// Makes the C library load what it needs to look names up, while it still can.
+/// Makes the C library load what it needs to look names up, while it still can: a number that nobody has is asked of
+/// every name service. At the start of the process, as in a chroot it would load programs that clients may have put there.
 pub(crate) fn warm_up() {
     // Only the loading matters.
-    let _ = (accounts::user_by_id(0), accounts::group_by_id(0));
+    let _ = (accounts::user_by_id(u32::MAX - 1), accounts::group_by_id(u32::MAX - 1));
 }
 
 impl Confinement {

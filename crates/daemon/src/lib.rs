@@ -10,9 +10,8 @@
 //!
 //! # Processes
 //!
-//! The *listener* accepts connections and starts one *session* process for each: itself again, with the connection as
-//! standard input, as inetd would. So a session shares no memory with the listener or another session, and every
-//! session reads the configuration as it is now.
+//! The *listener* accepts connections and splits off one *session* process for each. A session closes what is the
+//! listener's and reads the configuration as it is now; no secret is ever in the listener's memory.
 //!
 //! A session has one thread until its transfer begins. Until then it greets, finds the module, checks host and user,
 //! claims a slot, starts hooks, and then takes the module's chroot, rights and sandbox (`confine`) before it reads what
@@ -29,7 +28,7 @@ mod listen;
 mod load;
 mod log;
 mod login;
-mod notify;
+mod name_converter;
 mod paths;
 mod peer;
 mod pid_file;
@@ -77,7 +76,7 @@ pub fn run(words: &[Vec<u8>]) -> u8 {
     } else if options.server || peer::is_socket(rustix::stdio::stdin()) {
         session::serve(&options, &source)
     } else {
-        serve::run(&options, words, &source)
+        serve::run(&options, &source)
     }
 }
 

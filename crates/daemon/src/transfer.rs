@@ -7,7 +7,7 @@ use syncline_engine::session::{Connection, ServerPlan, ServerVoice};
 use syncline_engine::source::{OperatorFiles, sanitize_line};
 use syncline_engine::{Error, Event, ExitCode, Job, Module, Monitor, Observer, Place};
 use syncline_filter::Name as FilterName;
-use syncline_fs::RelPathBuf;
+use syncline_fs::{AccountFiles, Accounts, RelPathBuf};
 use syncline_options::options::{Batch, FilesFrom, FilterArgument, Partial, SuperUser};
 use syncline_options::values::format::Format;
 use syncline_options::{DaemonOptions, Options};
@@ -15,6 +15,7 @@ use syncline_wire::{Message, TextKind};
 
 use crate::entry::Entry;
 use crate::log::Log;
+use crate::name_converter::NameConverter;
 use crate::paths::message;
 use crate::request::{Refusal, Request};
 use crate::session::Session;
@@ -26,7 +27,7 @@ const COMPRESS_THREADS_MAX: u32 = 8;
 const VERBOSITY_UNCAPPED: i32 = 6;
 
 /// Performs the request, or says why not; the exit code.
-pub(crate) fn run(session: Session<'_>, entry: Entry, request: Request) -> u8 {
+pub(crate) fn run(session: Session<'_>, mut entry: Entry, request: Request) -> u8 {
     let Session { options: daemon, log, link, signals, peer, .. } = session;
     let Request { mut options, arguments, refusal } = request;
     // What the engine leaves out must not be passed over in silence.
@@ -42,6 +43,17 @@ pub(crate) fn run(session: Session<'_>, entry: Entry, request: Request) -> u8 {
     let lingering = link.linger();
     let (reader, writer) = link.into_parts();
     let mut job = Job::new(options.clone(), Place::Server);
+    let converter = entry.name_converter.take();
+    let loss = converter.as_ref().map(NameConverter::loss);
+    if let Some(loss) = &loss {
+        job.interrupt = loss.interrupt.clone();
+    }
+    job.accounts = match converter {
+        Some(converter) => Accounts::of(converter),
+        // Name services are programs, and those in a chroot may be its clients' work.
+        None if entry.chrooted => Accounts::of(AccountFiles::default()),
+        None => Accounts::new(),
+    };
     signals.during_transfer(&job.interrupt, &job.temporaries);
     let connection = match Connection::new(reader, writer, &options, &job.interrupt) {
         Ok(connection) => connection,
@@ -99,7 +111,12 @@ pub(crate) fn run(session: Session<'_>, entry: Entry, request: Request) -> u8 {
         }
         None => plan.run(connection, observe),
     };
+    let lost = loss.is_some_and(|loss| loss.has_happened());
+    if lost {
+        log.warn("Connection to name-converter failed.");
+    }
     let code = match &result {
+        _ if lost => ExitCode::SOCKET,
         Ok(code) => *code,
         Err(error) => error.exit_code(),
     };
@@ -164,6 +181,7 @@ fn impose(
     let timeout = u32::try_from(*settings.timeout).ok().filter(|&seconds| seconds > 0);
     connection.timeout = smaller(connection.timeout.filter(|&seconds| seconds > 0), timeout);
     connection.bwlimit = smaller(connection.bwlimit, daemon.bwlimit);
+    let converts = entry.name_converter.is_some();
     let attributes = &mut options.attributes;
     attributes.munge_links = Some(entry.munge);
     attributes.insecure_links = *settings.insecure_links;
@@ -174,7 +192,7 @@ fn impose(
     } else if attributes.super_user == SuperUser::Fake {
         attributes.super_user = SuperUser::Yes;
     }
-    attributes.numeric_ids |= settings.numeric_ids.unwrap_or(entry.chrooted);
+    attributes.numeric_ids |= settings.numeric_ids.unwrap_or(entry.chrooted && !converts);
     if let Some(wanted) = *settings.open_noatime {
         attributes.open_noatime = wanted;
     }

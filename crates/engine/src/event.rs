@@ -277,6 +277,14 @@ pub enum Event<'a> {
         /// The bytes.
         text: &'a [u8],
     },
+    /// What the sink has of a file stays as it is: the file is not what was listed, or could not be read (only where
+    /// [`Job::exact`](crate::Job::exact)).
+    Withheld {
+        /// Path below the source.
+        path: &'a [u8],
+        /// Why it could not be read; none if it changed.
+        why: Option<&'a str>,
+    },
     /// A file's data moves.
     Progress(Progress<'a>),
 }

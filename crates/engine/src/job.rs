@@ -1,7 +1,7 @@
 //! What one run is to do, and the terms on which the two ends do it.
 
 use syncline_delta::{Algorithm as Digest, StrongSum};
-use syncline_fs::TempFiles;
+use syncline_fs::{Accounts, TempFiles};
 use syncline_options::options::{Append, DeleteWhen, Dirs, MissingArguments};
 use syncline_options::values::choice;
 use syncline_options::{OptionId, Options, UsageError};
@@ -19,8 +19,13 @@ pub struct Job {
     pub place: Place,
     /// The module a daemon serves; none elsewhere.
     pub module: Option<Module>,
+    /// A file that is not what was listed any more, or changes while it is read, is withheld from the sink instead of
+    /// sent as it never was (docs/spec live.md 5.5).
+    pub exact: bool,
     /// Stops the run from outside.
     pub interrupt: Interrupt,
+    /// Names and ids of users and groups at this end.
+    pub accounts: Accounts,
     /// The run's temporary files, so that a process about to exit can remove them.
     pub temporaries: TempFiles,
 }
@@ -43,7 +48,9 @@ impl Job {
             options,
             place,
             module: None,
+            exact: false,
             interrupt: Interrupt::default(),
+            accounts: Accounts::new(),
             temporaries: TempFiles::new(),
         }
     }

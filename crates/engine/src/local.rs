@@ -49,6 +49,8 @@ pub struct LocalPlan {
     pub job: Job,
     /// What is copied.
     pub sources: Vec<Vec<u8>>,
+    /// What is copied in place of the sources.
+    pub names: Option<Names>,
     /// Where it goes; none lists.
     pub destination: Option<Vec<u8>>,
     /// There is no destination.
@@ -78,7 +80,7 @@ impl LocalPlan {
     }
 
     fn copy(self, begun: &dyn Fn(&Terms), monitor: &Monitor) -> Result<()> {
-        let Self { job, sources, destination, listing, start, rules, mut files } = self;
+        let Self { job, sources, names, destination, listing, start, rules, mut files } = self;
         let protocol = own_version(&job.options, WireSide::Client)?;
         check_options(&job.options, protocol)?;
         let mut terms = Terms::local(&job.options, protocol);
@@ -91,6 +93,7 @@ impl LocalPlan {
         let mut filter = Filter::new(&complete.rules, Side::Sender);
         filter.set_role("sender");
         let names = match &job.options.select.files_from {
+            _ if names.is_some() => names.unwrap_or(Names::Arguments(Vec::new())),
             None => Names::Arguments(sources),
             Some(file) => {
                 let path: &[u8] = match file {

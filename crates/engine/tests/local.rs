@@ -97,6 +97,7 @@ impl Trees {
         let notes = Arc::new(Notes::default());
         let monitor = Monitor::new(notes.clone());
         let plan = LocalPlan {
+            names: None,
             job: Job::new(*options, Place::Local),
             sources,
             destination,

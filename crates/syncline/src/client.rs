@@ -110,6 +110,7 @@ impl Run {
         let plan = LocalPlan {
             job: self.job.clone(),
             sources,
+            names: None,
             destination,
             listing: self.arguments.listing,
             start: std::env::current_dir().unwrap_or_default(),
@@ -165,6 +166,7 @@ impl Run {
         let plan = ClientPlan {
             job: self.job.clone(),
             sources,
+            names: None,
             requested: (paths.to_vec(), remote.transport.is_daemon()),
             destination,
             pull,

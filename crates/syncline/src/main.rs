@@ -56,7 +56,7 @@ pub(crate) fn context() -> Context {
     let variables = std::env::vars_os().map(|(name, value)| (name.into_vec(), value.into_vec()));
     Context {
         environment: Environment::from_variables(variables),
-        ..Context::at(jiff::Zoned::now())
+        ..Context::at(jiff::Timestamp::now().to_zoned(syncline_engine::report::local_zone()))
     }
 }
 

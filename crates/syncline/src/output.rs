@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::io::{self, Write};
 
-use jiff::Zoned;
-use syncline_engine::report::{Class, Output};
+use jiff::Timestamp;
+use syncline_engine::report::{Class, Output, local_zone};
 use syncline_options::Options;
 use syncline_options::options::StderrMode;
 
@@ -36,8 +36,8 @@ impl Streams {
 
     fn write_log(&mut self, text: &[u8]) {
         let Some(log) = &mut self.log else { return };
-        let head =
-            format!("{} [{}] ", Zoned::now().strftime("%Y/%m/%d %H:%M:%S"), std::process::id());
+        let now = Timestamp::now().to_zoned(local_zone());
+        let head = format!("{} [{}] ", now.strftime("%Y/%m/%d %H:%M:%S"), std::process::id());
         let line = text.strip_suffix(b"\n").unwrap_or(text);
         if line.is_empty() {
             return;

@@ -11,9 +11,11 @@ mod numbers;
 mod progress;
 mod summary;
 mod transfers;
+mod zone;
 
 pub use numbers::{Numbers, Units};
 pub use transfers::{Served, Transfers};
+pub use zone::local_zone;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -349,7 +351,7 @@ impl Observer for Report {
                     state.put_line(Class::Info, &[b"deleting ", &name[..]].concat());
                 }
             }
-            Event::Deleted { .. } | Event::Settled(_) => {}
+            Event::Deleted { .. } | Event::Settled(_) | Event::Withheld { .. } => {}
             Event::UpToDate(path) => {
                 if self.info(Info::Name) >= 2 && self.format.is_some() {
                     let itemizes = self.format.as_ref().is_some_and(|format| format.has(b'i'));

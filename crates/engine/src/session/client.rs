@@ -21,6 +21,8 @@ pub struct ClientPlan<'a> {
     pub job: Job,
     /// What is sent, or nothing on a pull.
     pub sources: Vec<Vec<u8>>,
+    /// What is sent in place of the sources.
+    pub names: Option<Names>,
     /// What a pull asked for: the paths the server was given, and whether they begin with a module's name.
     pub requested: (Vec<Vec<u8>>, bool),
     /// Where a pull puts things; none lists.
@@ -97,6 +99,9 @@ impl ClientPlan<'_> {
     }
 
     fn names(&mut self) -> Result<Names> {
+        if let Some(names) = self.names.take() {
+            return Ok(names);
+        }
         let sources = std::mem::take(&mut self.sources);
         match &self.job.options.select.files_from {
             None => Ok(Names::Arguments(sources)),

@@ -25,7 +25,7 @@ pub use connection::Connection;
 pub(crate) use peer::Peer;
 pub use remember::{Admitted, Remembered};
 pub(crate) use rules::complete;
-pub use rules::rules_of;
+pub use rules::{rules_of, sending_filter};
 pub(crate) use server::local_lines;
 pub use server::{ServerPlan, ServerVoice};
 pub(crate) use setup::{check_options, own_version};

@@ -101,7 +101,7 @@ pub(crate) fn receive_with(
 ) -> Result<()> {
     refuse_what_is_missing(job)?;
     let SinkPlan { destination, start, filter } = plan;
-    let owners = Owners::new(&job.options, job.is_local(), monitor)?;
+    let owners = Owners::new(job, monitor)?;
     let extras = Extras::default();
     let mut collector = Collector::new(job, terms, owners, &filter, extras.clone());
     let (first, ended) = first_lists(&mut collector, offers, terms, monitor)?;

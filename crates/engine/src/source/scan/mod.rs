@@ -2,6 +2,7 @@
 
 mod complain;
 mod entry;
+mod listed;
 mod named;
 mod walk;
 
@@ -14,7 +15,6 @@ use std::sync::Arc;
 use crossbeam_channel::Sender;
 use syncline_delta::StrongSum;
 use syncline_filter::{Filter, RuleFiles};
-use syncline_fs::Accounts;
 use syncline_options::options::{MissingArguments, Options};
 use syncline_wire::list::FileEntry;
 
@@ -24,6 +24,8 @@ use super::extras::Reading;
 use super::tree::{Base, Tree};
 use crate::extras::XattrNames;
 use crate::{Job, Monitor, Result, Terms};
+
+pub use listed::Line;
 
 /// What a scan works from.
 #[derive(Debug)]
@@ -56,6 +58,13 @@ pub enum Names {
         /// The lines, ended by the sender's going.
         lines: crossbeam_channel::Receiver<Vec<u8>>,
     },
+    /// An explicit list, below one directory.
+    Exactly {
+        /// The directory.
+        below: Vec<u8>,
+        /// What is in the list.
+        lines: Vec<Line>,
+    },
 }
 
 /// Scans, and delivers lists until everything is delivered or nobody takes them any more.
@@ -66,10 +75,15 @@ pub fn scan(
     sink: &Sender<Scanned>,
     monitor: &Monitor,
 ) -> Result<()> {
-    let accounts = Accounts::new();
     let options = plan.terms.list_options(&plan.job.options);
-    let emitter =
-        Emitter::new(sink, monitor.tally(), options, &accounts, &tree.extras, plan.encodes);
+    let emitter = Emitter::new(
+        sink,
+        monitor.tally(),
+        options,
+        &plan.job.accounts,
+        &tree.extras,
+        plan.encodes,
+    );
     let names = XattrNames::new(&plan.job.options, Some(&plan.filter));
     let reading = Reading::new(&plan.job.options, names, plan.encodes);
     let settings = Settings::new(&plan);
@@ -96,6 +110,7 @@ pub fn scan(
                 scan.argument(&argument)?;
             }
         }
+        Names::Exactly { below, lines } => scan.listed(&below, lines)?,
         Names::Lines { below, lines } => {
             scan.enter_start(&below);
             for line in lines {

@@ -61,7 +61,7 @@ impl Scan<'_> {
     }
 
     /// The absolute path that names of the transfer are relative to.
-    fn root_of(base: &Base) -> Vec<u8> {
+    pub(super) fn root_of(base: &Base) -> Vec<u8> {
         let mut root = base.shown.clone();
         if !base.prefix.is_empty()
             && let Some(above) = root.strip_suffix(&base.prefix[..])
@@ -220,7 +220,11 @@ impl Scan<'_> {
     }
 
     /// The base for a directory the operator named.
-    fn base(&mut self, directory: &[u8], prefix: &[u8]) -> syncline_fs::Result<(u32, Arc<Base>)> {
+    pub(super) fn base(
+        &mut self,
+        directory: &[u8],
+        prefix: &[u8],
+    ) -> syncline_fs::Result<(u32, Arc<Base>)> {
         let key = (directory.to_vec(), prefix.to_vec());
         if let Some((number, base)) = self.base_cache.get(&key) {
             return Ok((*number, Arc::clone(base)));

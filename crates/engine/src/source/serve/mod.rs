@@ -2,6 +2,7 @@
 
 mod content;
 mod ends;
+mod exact;
 mod lists;
 mod xattrs;
 
@@ -23,6 +24,7 @@ use crate::{
     Error, Event, ExitCode, ItemEvent, Job, Monitor, Moved, Problem, Progress, Result, Role,
     Severity, Stopwatch, Terms,
 };
+use exact::{Version, spoil};
 
 /// Entries beyond the list in work that are sent before anything is waited for (filelist.md 8.5).
 const AHEAD: usize = 1000;
@@ -209,6 +211,7 @@ impl Serve<'_> {
             if appends || header.count() == 0 { None } else { Some(self.read_signature(header)?) };
         let sums = self.peer.input.received() - before;
         let Some((file, shown)) = self.open(index, appends)? else { return Ok(()) };
+        let Some(version) = self.version(index, &file)? else { return Ok(()) };
         self.tell_item(index, item, None);
         let start = self.written();
         self.echo(index, item);
@@ -228,8 +231,12 @@ impl Serve<'_> {
             self.send_whole(index, &mut sending, &mut hasher)?;
         }
         let mut digest = hasher.finish().as_ref().to_vec();
-        if sending.failed {
-            self.spoil(&mut digest, &shown);
+        if self.job.exact && (sending.failed || Version::of(&file) != Some(version)) {
+            spoil(&mut digest);
+            self.withhold(index, None)?;
+        } else if sending.failed {
+            spoil(&mut digest);
+            self.tell_unread(&shown);
         }
         {
             let mut out = self.peer.output.buffer();
@@ -266,7 +273,10 @@ impl Serve<'_> {
             }
             Err(error) => error,
         };
-        if error.is_missing() {
+        if self.job.exact {
+            let reason = error.reason();
+            self.withhold(index, (!error.is_missing()).then_some(&reason))?;
+        } else if error.is_missing() {
             let text = [b"file has vanished: ", &self.job.quote(&shown)[..]].concat();
             self.monitor.problem(Problem::new(Severity::Warning, text));
             self.fail(IoErrors::VANISHED);
