@@ -1,6 +1,6 @@
 //! Plays one job twice and compares.
 
-use super::grow::{Grower, Profile, mutate};
+use super::grow::{self, Grower, Profile, mutate};
 use super::job::{self, Mode, Transport};
 use super::random::Random;
 use super::snapshot::{self, Snapshot};
@@ -100,6 +100,9 @@ fn prepare(random: &mut Random, profile: Profile, origin: &Path) -> io::Result<(
         _ => {
             copy("dst")?;
             mutate(random, &origin.join("dst"))?;
+            if profile == Profile::Meta {
+                grow::redress(random, &origin.join("dst"))?;
+            }
         }
     }
     copy("basis")?;
@@ -126,6 +129,7 @@ impl Run<'_> {
         source: &str,
     ) -> io::Result<(Outcome, Snapshot)> {
         must(Command::new("cp").arg("-a").arg(origin).arg(self.work))?;
+        grow::settle(self.work)?;
         let began = SystemTime::now();
         let client = self.choose(self.mode.our_client, &self.programs.ours);
         let mut command = Command::new(client);
