@@ -33,6 +33,11 @@ impl<'a> Expander<'a> {
         }
     }
 
+    /// For words that name no module, in a tree that is not the process's root.
+    pub(crate) fn in_tree(filter: &'a Filter) -> Self {
+        Self { module: b"", sanitizes: true, filter, root: None, links: Links::Beneath }
+    }
+
     /// What the word stands for; a word that is just the module's name stands for nothing.
     pub(crate) fn expand(&mut self, word: &[u8], secluded: bool) -> Vec<Vec<u8>> {
         let word = word.strip_prefix(self.module).unwrap_or(word);
@@ -52,7 +57,7 @@ impl<'a> Expander<'a> {
         all
     }
 
-    fn clean(&self, piece: &[u8]) -> Vec<u8> {
+    pub(crate) fn clean(&self, piece: &[u8]) -> Vec<u8> {
         let mut clean = sanitize_line(piece);
         if clean == b"./" {
             clean.pop();
@@ -65,7 +70,7 @@ impl<'a> Expander<'a> {
     }
 
     /// None: there are no wildcards in it.
-    fn matches(&mut self, word: &[u8]) -> Option<Vec<Vec<u8>>> {
+    pub(crate) fn matches(&mut self, word: &[u8]) -> Option<Vec<Vec<u8>>> {
         let is_wild = |text: &[u8]| text.iter().any(|byte| b"*?[".contains(byte));
         if !is_wild(word) {
             return None;

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use syncline_engine::report::{Class, Direction, Output, Report, Served, Setting, Transfers};
 use syncline_engine::session::{Connection, ServerPlan, ServerVoice};
-use syncline_engine::source::{OperatorFiles, sanitize_line};
+use syncline_engine::source::OperatorFiles;
 use syncline_engine::{Error, Event, ExitCode, Job, Module, Monitor, Observer, Place};
-use syncline_filter::Name as FilterName;
-use syncline_fs::{AccountFiles, Accounts, RelPathBuf};
-use syncline_options::options::{Batch, FilesFrom, FilterArgument, Partial, SuperUser};
+use syncline_fs::{AccountFiles, Accounts};
+use syncline_options::options::{Batch, SuperUser};
 use syncline_options::values::format::Format;
 use syncline_options::{DaemonOptions, Options};
 use syncline_wire::{Message, TextKind};
@@ -16,6 +15,7 @@ use syncline_wire::{Message, TextKind};
 use crate::entry::Entry;
 use crate::log::Log;
 use crate::name_converter::NameConverter;
+use crate::option_paths::OptionPaths;
 use crate::paths::message;
 use crate::request::{Refusal, Request};
 use crate::session::Session;
@@ -217,81 +217,9 @@ fn impose(
     if options.data.temp_dir.is_none() && !entry.temp_dir.is_empty() {
         options.data.temp_dir = Some(entry.temp_dir.clone());
     }
-    OptionPaths { entry }.impose(options)
-}
-
-/// Paths in options lie in the module, and not where it hides something.
-struct OptionPaths<'a> {
-    entry: &'a Entry,
-}
-
-impl OptionPaths<'_> {
-    fn impose(&self, options: &mut Options) -> Result<(), Refusal> {
-        let rejected = || Refusal {
-            text: b"rsync: Your options have been rejected by the server.".to_vec(),
-            code: ExitCode::UNSUPPORTED.number(),
-        };
-        for path in [&mut options.data.temp_dir, &mut options.data.backup_dir].into_iter().flatten()
-        {
-            *path = self.bring_inside(path, false);
-            if self.hides(path) {
-                return Err(rejected());
-            }
-        }
-        // Files to be read by name: the engine brings them inside when it opens them.
-        let lists = options.select.files_from.iter().filter_map(|list| match list {
-            FilesFrom::Local(path) => Some(path),
-            _ => None,
-        });
-        let rules = options.select.filters.iter().filter_map(|argument| match argument {
-            FilterArgument::IncludeFrom(path) | FilterArgument::ExcludeFrom(path) => Some(path),
-            _ => None,
-        });
-        if lists.chain(rules).any(|path| self.hides_name(path, false)) {
-            return Err(rejected());
-        }
-        if let Partial::Dir(path) = &mut options.data.partial {
-            let absolute = path.starts_with(b"/");
-            *path = self.bring_inside(path, true);
-            if absolute && self.hides(path) {
-                let text = b"Your options have been rejected by the server.".to_vec();
-                return Err(Refusal { text, code: ExitCode::USAGE.number() });
-            }
-        }
-        for path in options.data.alt_dest.iter_mut().flat_map(|alternates| &mut alternates.dirs) {
-            *path = self.bring_inside(path, true);
-            if self.hides(path) {
-                let text = b"Your options have been rejected by the server.".to_vec();
-                return Err(Refusal { text, code: ExitCode::USAGE.number() });
-            }
-        }
-        Ok(())
-    }
-
-    /// A leading slash means the module's root. What a relative path means is known only at the destination, which keeps
-    /// it inside.
-    fn bring_inside(&self, path: &[u8], keeps_parents: bool) -> Vec<u8> {
-        if !self.entry.sanitizes() {
-            return path.to_vec();
-        }
-        match path.strip_prefix(b"/") {
-            Some(below) => message![self.entry.path, b"/", sanitize_line(below)],
-            None if keeps_parents => path.to_vec(),
-            None => sanitize_line(path),
-        }
-    }
-
-    fn hides(&self, path: &[u8]) -> bool {
-        let below = path.strip_prefix(&self.entry.path[..]).unwrap_or(path);
-        self.hides_name(below, true)
-    }
-
-    fn hides_name(&self, path: &[u8], is_directory: bool) -> bool {
-        // What is no path is refused when it is opened.
-        let Ok(clean) = RelPathBuf::sanitize(path) else { return false };
-        let name = FilterName { is_directory, ..FilterName::file(clean.as_bytes()) };
-        !clean.as_path().is_root() && self.entry.filter.excludes_any_component(&name)
-    }
+    let paths =
+        OptionPaths { root: &entry.path, sanitizes: entry.sanitizes(), filter: &entry.filter };
+    paths.impose(options)
 }
 
 /// A direction that the module does not allow (docs/spec daemon.md 10.5).

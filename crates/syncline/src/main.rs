@@ -10,6 +10,7 @@ mod help;
 mod hints;
 mod output;
 mod password;
+mod serve_only;
 mod server;
 mod signals;
 
@@ -37,6 +38,7 @@ fn run(words: &[Vec<u8>]) -> Code {
         Ok(Command::InfoHelp) => help::print(&flags::info_help()),
         Ok(Command::DebugHelp) => help::print(&flags::debug_help()),
         Ok(Command::Daemon(_)) => become_daemon(),
+        Ok(Command::ServeOnly(asked)) => serve_only::run(&asked),
         Ok(_) => fail("rsync: this mode is not performed by syncline", Code::UNSUPPORTED),
         Err(error) => usage(&error, words.iter().any(|word| word == b"--server")),
     }

@@ -190,7 +190,7 @@ const PROTOCOLS: [Option<&str>; 8] = [
 const REPORTS: [&str; 5] = ["-i", "-i", "-ii", "--out-format=%i %n%L %l", "-iv"];
 
 /// Leaves out what stock is known to do wrong and we do not (docs/spec/behaviour.md 14.6).
-fn avoid_defects(options: &mut Vec<&str>) {
+fn avoid_defects(options: &mut Vec<&str>, mode: Mode) {
     let short = |letter: char| {
         move |option: &&str| {
             option.starts_with('-') && !option.starts_with("--") && option.contains(letter)
@@ -207,7 +207,12 @@ fn avoid_defects(options: &mut Vec<&str>) {
         // It makes links and nodes like those of a basis directory without their attributes.
         options.retain(|option| *option != "--copy-dest=../basis");
     }
+    if mode.transport == Transport::Daemon {
+        // Refused, and then each end loses the other at its own moment.
+        options.retain(|option| !["--copy-devices", "--write-devices"].contains(option));
+    }
     if fakes {
+        options.retain(|option| *option != "-XX");
         // It stores a directory's lists and removes them again.
         options.retain(|option| *option != "-A" && *option != "-AX" && *option != "-aHAX");
         // It stores owners that it was not sent.
@@ -228,7 +233,7 @@ pub fn options(random: &mut Random, mode: Mode, profile: Profile) -> Vec<String>
         options.extend(*random.pick(&PROTOCOLS));
     }
     if profile == Profile::Meta {
-        avoid_defects(&mut options);
+        avoid_defects(&mut options, mode);
     }
     options.push(REPORTS[random.below(REPORTS.len())]);
     options.into_iter().map(str::to_owned).collect()

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, TryRecvError};
 use syncline_fs::{Dir, Errno, Object, Place, RelPath, Stat, Time};
 use syncline_options::options::{DeleteWhen, RemoveSource};
+use syncline_options::values::flags::Debug;
 use syncline_options::values::flags::Info;
-use syncline_wire::list::{EntryRef, FileKind};
-use syncline_wire::{BasisType, Item, ItemFlags};
+use syncline_wire::list::{DirectoryRole, EntryRef, FileKind};
 
 use super::apply::Outcome;
 use super::attributes::time_of;
@@ -21,9 +21,8 @@ use super::delete::Sweeper;
 use super::destination::checked;
 use super::extras::Undressed;
 use super::groups::Groups;
-use super::outlet::{Order, Outlet, Report};
+use super::outlet::{Outlet, Report};
 pub(super) use super::work::Work;
-use crate::link::Sums;
 use crate::{Error, Problem, Result, Role, Severity};
 
 /// Lists with fewer entries than this are not begun while more may come that hold links to the same files.
@@ -57,9 +56,11 @@ pub(crate) struct Generator<'a> {
     /// Items are told even where nothing differs.
     pub(super) tells_all: bool,
     /// Values of attributes asked for: set and number.
-    asked: HashSet<(u32, u32)>,
+    pub(super) asked: HashSet<(u32, u32)>,
     /// Objects of a local run; far sources answer first, and the receiving thread does it.
-    undressed: Vec<Undressed>,
+    pub(super) undressed: Vec<Undressed>,
+    /// The current entry's path; kept for its room.
+    path: Vec<u8>,
 }
 
 /// A list in work.
@@ -127,6 +128,7 @@ impl<'a> Generator<'a> {
             tells_all: output.verbose >= 2
                 || output.itemize >= 2
                 || output.info.level(Info::Name) >= 2,
+            path: Vec::new(),
         }
     }
 
@@ -420,6 +422,10 @@ impl<'a> Generator<'a> {
             let is_directory =
                 root.place(relative).and_then(|place| place.stat()).is_ok_and(|stat| stat.is_dir());
             if let (true, Ok(directory)) = (is_directory, root.directory(relative)) {
+                if entry.role() == DirectoryRole::Top {
+                    let text = || [b"deleting in ", &path[..]].concat();
+                    self.context.monitor.trace(Debug::Del, 1, text);
+                }
                 self.sweeper.sweep(relative, &directory, batch)?;
             }
         }
@@ -475,10 +481,14 @@ impl<'a> Generator<'a> {
 
     /// Decides about one entry of a list.
     fn entry(&mut self, batch: &Arc<Batch>, entry: EntryRef<'_>) -> Result<()> {
-        self.decide(batch, entry, false)
+        let mut path = std::mem::take(&mut self.path);
+        self.context.put_target(entry, &mut path);
+        let decided = self.decide_at(batch, entry, &path, false);
+        self.path = path;
+        decided
     }
 
-    /// The steps common to all kinds (behaviour.md 4.3).
+    /// Decides about an entry out of turn.
     pub(super) fn decide(
         &mut self,
         batch: &Arc<Batch>,
@@ -487,21 +497,37 @@ impl<'a> Generator<'a> {
     ) -> Result<()> {
         let mut path = Vec::new();
         self.context.put_target(entry, &mut path);
-        let relative = checked(&path)?;
+        self.decide_at(batch, entry, &path, redo)
+    }
+
+    /// The steps common to all kinds (behaviour.md 4.3).
+    fn decide_at(
+        &mut self,
+        batch: &Arc<Batch>,
+        entry: EntryRef<'_>,
+        path: &[u8],
+        redo: bool,
+    ) -> Result<()> {
+        let relative = checked(path)?;
+        let text = || {
+            let index = entry.index();
+            [b"[generator] looking at ", path, format!(" ({index})").as_bytes()].concat()
+        };
+        self.context.monitor.trace(Debug::Genr, 1, text);
         let state = self.enter_directory(relative.parent())?;
         let directory = match &state {
-            HereState::Skipped => return self.passed_over(entry, &path),
+            HereState::Skipped => return self.passed_over(entry, path),
             HereState::Held(directory) => Some(directory),
             HereState::Absent | HereState::Unknown => None,
         };
-        if self.sweeper.daemon_excludes(&path, entry.is_directory()) {
+        if self.sweeper.daemon_excludes(path, entry.is_directory()) {
             let kind: &[u8] = if entry.is_directory() { b"directory" } else { b"file" };
-            self.context.fail(&[b"ERROR: daemon refused to receive ", kind, b" \"", &path, b"\""]);
+            self.context.fail(&[b"ERROR: daemon refused to receive ", kind, b" \"", path, b"\""]);
             if entry.is_directory() {
                 let text = "*** Skipping any contents from this failed directory ***";
                 self.context.monitor.problem(Problem::new(Severity::Error, text));
             }
-            return self.passed_over(entry, &path);
+            return self.passed_over(entry, path);
         }
         let mut work = Work {
             batch,
@@ -522,15 +548,15 @@ impl<'a> Generator<'a> {
                     if error.errno() == Some(Errno::LOOP) {
                         self.keep_link(entry, &held.place(relative))?;
                     }
-                    let shown = self.context.destination.show(&path);
+                    let shown = self.context.destination.show(path);
                     let words = "recv_generator: failed to stat";
                     self.context.failed_as(Role::Generator, words, &shown, &error)?;
-                    return self.passed_over(entry, &path);
+                    return self.passed_over(entry, path);
                 }
             }
         }
         if !redo && self.is_unwanted(&work)? {
-            return self.passed_over(entry, &path);
+            return self.passed_over(entry, path);
         }
         match entry.kind() {
             FileKind::Missing => self.missing_argument(&work),
@@ -695,90 +721,6 @@ impl<'a> Generator<'a> {
             at = at.parent();
         }
         false
-    }
-
-    // ---- items ----
-
-    /// Reports an item that needs no content, if it is worth it.
-    pub(super) fn report(&mut self, work: &Work<'_>, flags: ItemFlags) -> Result<()> {
-        self.report_item(work, &Item::new(flags))
-    }
-
-    pub(super) fn report_item(&mut self, work: &Work<'_>, item: &Item) -> Result<()> {
-        let silent =
-            ItemFlags::BASIS_TYPE_FOLLOWS | ItemFlags::NAME_FOLLOWS | ItemFlags::LOCAL_CHANGE;
-        let named = item.name.as_ref().is_some_and(|name| !name.is_empty());
-        if item.flags.contains(ItemFlags::IS_NEW) && self.counts_created() {
-            self.context.monitor.tally().created.add(work.entry.kind());
-        }
-        if item.flags.without(silent) == ItemFlags::default() && !named && !self.tells_all {
-            return Ok(());
-        }
-        self.send(work, item, Sums::Nothing)
-    }
-
-    /// Objects made are counted where the item is told; near and with old sources that is here.
-    fn counts_created(&self) -> bool {
-        self.context.job.is_local() || !self.context.terms.protocol.has_item_flags()
-    }
-
-    /// Asks for an entry's content.
-    pub(super) fn request(
-        &mut self,
-        work: &Work<'_>,
-        flags: ItemFlags,
-        basis: Option<BasisType>,
-        name: Option<Vec<u8>>,
-        sums: Sums<'_>,
-    ) -> Result<()> {
-        let mut flags = flags | ItemFlags::TRANSFER;
-        if self.context.keep.checksum() {
-            flags = flags | ItemFlags::REPORT_CHANGE;
-        }
-        if flags.contains(ItemFlags::IS_NEW) && self.counts_created() {
-            self.context.monitor.tally().created.add(work.entry.kind());
-        }
-        if basis.is_some() {
-            flags = flags | ItemFlags::BASIS_TYPE_FOLLOWS;
-        }
-        if name.is_some() {
-            flags = flags | ItemFlags::NAME_FOLLOWS;
-        }
-        if !self.context.is_dry() {
-            self.add_pending(work.index);
-        }
-        self.send(work, &Item { flags, basis, name }, sums)
-    }
-
-    fn send(&mut self, work: &Work<'_>, item: &Item, sums: Sums<'_>) -> Result<()> {
-        let values = self.values_to_ask_for(work, item);
-        if self.context.job.is_local() {
-            self.undressed.extend(Undressed::of(self.context, work.entry, item));
-            if self.undressed.len() > Undressed::MOST {
-                self.context.finish(&mut self.undressed)?;
-            }
-        }
-        self.outlet.item(&Order {
-            batch: work.batch,
-            entry: work.entry,
-            index: work.index,
-            item,
-            sums,
-            values: &values,
-            existing: work.stat.as_ref(),
-            redo: work.redo,
-        })
-    }
-
-    /// What is asked for once is not asked for again: it belongs to all entries with the same set.
-    fn values_to_ask_for(&mut self, work: &Work<'_>, item: &Item) -> Vec<u32> {
-        let (true, Some(set)) = (item.flags.contains(ItemFlags::REPORT_XATTR), work.entry.xattrs())
-        else {
-            return Vec::new();
-        };
-        let mut values = self.context.values_to_ask_for(work.entry, work.name());
-        values.retain(|number| self.asked.insert((set, *number)));
-        values
     }
 
     /// When the directory's time has to be restored, and to what.

@@ -4,8 +4,9 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
-use syncline_fs::{Errno, Kind, Links, Root};
+use syncline_fs::{Errno, Kind, Links, Root, is_unsafe_target};
 use syncline_options::options::MissingArguments;
+use syncline_options::values::flags::Debug;
 use syncline_wire::IoErrors;
 use syncline_wire::list::{DirectoryRole, FileEntry, PATH_MAX};
 
@@ -79,6 +80,12 @@ impl Scan<'_> {
         let found = base.root.place(path).and_then(|place| {
             let stat = if path.is_root() { base.root.top().stat(path)? } else { place.stat()? };
             let is_link = stat.kind() == Kind::Symlink;
+            if is_link
+                && self.settings.copy_unsafe_links
+                && is_unsafe_target(&place.read_link()?, path)
+            {
+                return base.root.stat_following(path);
+            }
             if is_link && (follow || self.settings.copy_dirlinks) {
                 match base.root.stat_following(path) {
                     Ok(target) if target.is_dir() || self.settings.copy_links => return Ok(target),
@@ -240,8 +247,11 @@ impl Scan<'_> {
 
     fn open(&self, directory: &[u8]) -> syncline_fs::Result<Root> {
         let path = self.start.join(OsStr::from_bytes(directory));
+        let chdir = || [b"[sender] change_dir(", path.as_os_str().as_bytes(), b")"].concat();
+        self.monitor.trace(Debug::Chdir, 1, chdir);
         let root = self.job.open_source(&path)?;
-        let free = self.job.module.as_ref().is_none_or(|module| !module.confined);
+        let free = self.job.module.as_ref().is_none_or(|module| !module.confined)
+            && !(self.job.paths.is_confined() && self.options.select.files_from.is_some());
         Ok(if self.settings.follows && free { root.with_links(Links::Follow) } else { root })
     }
 
@@ -315,6 +325,7 @@ impl Scan<'_> {
     /// A link that must not be followed: stock looks at what it leads to and fails when the content is wanted.
     pub(super) fn leads_out(&self, error: &syncline_fs::Error) -> bool {
         let confined = self.job.module.as_ref().is_some_and(|module| module.confined);
-        confined && self.settings.copy_links && error.errno() == Some(Errno::LOOP)
+        let copies = self.settings.copy_links || self.settings.copy_unsafe_links;
+        confined && copies && error.errno() == Some(Errno::LOOP)
     }
 }
