@@ -32,6 +32,19 @@ pub fn validate(config: &Config) -> Result<(), ServiceError> {
     config.mirrors.iter().try_for_each(check_mirror)
 }
 
+/// The first key of a mirror that nothing performs yet: a start that ignored it would promise too much.
+pub(crate) fn unperformed(mirror: &Mirror) -> Option<&'static str> {
+    let differs = !mirror.schedule_filter.is_empty() && mirror.schedule_filter != mirror.filter;
+    let keys = [
+        ("filter-regex", !mirror.filter_regex.is_empty()),
+        ("schedule-filter", differs),
+        ("verify", mirror.verify.is_some()),
+        ("verify-content", mirror.verify_content),
+        ("transient", !mirror.transient.is_empty()),
+    ];
+    keys.into_iter().find(|(_, asked)| *asked).map(|(key, _)| key)
+}
+
 /// Opens a session with each target that changes nothing, and says what would be refused.
 pub fn check(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -90,7 +103,10 @@ fn attempt(mirror: &Mirror, target: &Target, removes: bool, links: bool) -> Resu
 }
 
 fn verdict(outcome: &Outcome) -> Result<(), String> {
-    let last = || outcome.findings.texts.last().map(|text| text.trim().to_owned());
+    // The last line of a peer is only its exit code.
+    let texts = || outcome.findings.texts.iter().map(|text| text.trim());
+    let telling = || texts().find(|text| !text.is_empty() && !text.starts_with("rsync error:"));
+    let last = || telling().or(texts().next_back()).map(str::to_owned);
     match &outcome.result {
         Ok(code) if *code == ExitCode::OK => Ok(()),
         Ok(code) => Err(last().unwrap_or_else(|| code.to_string())),

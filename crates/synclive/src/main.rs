@@ -123,7 +123,10 @@ fn failure(error: &ServiceError) -> u8 {
     complain(error);
     match error {
         ServiceError::Locked { .. } => LOCKED,
-        ServiceError::Config(_) | ServiceError::Options { .. } | ServiceError::Hook { .. } => WRONG,
+        ServiceError::Config(_)
+        | ServiceError::Options { .. }
+        | ServiceError::Unperformed { .. }
+        | ServiceError::Hook { .. } => WRONG,
         _ => FAILED,
     }
 }

@@ -227,7 +227,7 @@ pub(super) fn serve_names(
 ) -> Result<()> {
     let terms = peer.terms.clone();
     let tree = Tree::default();
-    let (sink, scanned) = bounded(64);
+    let (sink, scanned) = bounded(8);
     std::thread::scope(|scope| {
         let plan = ScanPlan { job, terms: &terms, filter, start, names, listing, encodes: true };
         let scan_tree = tree.clone();

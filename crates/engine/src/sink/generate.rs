@@ -59,6 +59,8 @@ pub(crate) struct Generator<'a> {
     asked: HashSet<(u32, u32)>,
     /// Objects of a local run that lack extended attributes.
     undressed: Vec<(Arc<Batch>, u32)>,
+    /// The current entry's path; kept for its room.
+    path: Vec<u8>,
 }
 
 /// A list in work.
@@ -164,6 +166,7 @@ impl<'a> Generator<'a> {
             tells_all: output.verbose >= 2
                 || output.itemize >= 2
                 || output.info.level(Info::Name) >= 2,
+            path: Vec::new(),
         }
     }
 
@@ -522,10 +525,14 @@ impl<'a> Generator<'a> {
 
     /// Decides about one entry of a list.
     fn entry(&mut self, batch: &Arc<Batch>, entry: EntryRef<'_>) -> Result<()> {
-        self.decide(batch, entry, false)
+        let mut path = std::mem::take(&mut self.path);
+        self.context.put_target(entry, &mut path);
+        let decided = self.decide_at(batch, entry, &path, false);
+        self.path = path;
+        decided
     }
 
-    /// The steps common to all kinds (behaviour.md 4.3).
+    /// Decides about an entry out of turn.
     pub(super) fn decide(
         &mut self,
         batch: &Arc<Batch>,
@@ -534,26 +541,37 @@ impl<'a> Generator<'a> {
     ) -> Result<()> {
         let mut path = Vec::new();
         self.context.put_target(entry, &mut path);
-        let relative = checked(&path)?;
+        self.decide_at(batch, entry, &path, redo)
+    }
+
+    /// The steps common to all kinds (behaviour.md 4.3).
+    fn decide_at(
+        &mut self,
+        batch: &Arc<Batch>,
+        entry: EntryRef<'_>,
+        path: &[u8],
+        redo: bool,
+    ) -> Result<()> {
+        let relative = checked(path)?;
         let text = || {
             let index = entry.index();
-            [b"[generator] looking at ", &path[..], format!(" ({index})").as_bytes()].concat()
+            [b"[generator] looking at ", path, format!(" ({index})").as_bytes()].concat()
         };
         self.context.monitor.trace(Debug::Genr, 1, text);
         let state = self.enter_directory(relative.parent())?;
         let directory = match &state {
-            HereState::Skipped => return self.passed_over(entry, &path),
+            HereState::Skipped => return self.passed_over(entry, path),
             HereState::Held(directory) => Some(directory),
             HereState::Absent | HereState::Unknown => None,
         };
-        if self.sweeper.daemon_excludes(&path, entry.is_directory()) {
+        if self.sweeper.daemon_excludes(path, entry.is_directory()) {
             let kind: &[u8] = if entry.is_directory() { b"directory" } else { b"file" };
-            self.context.fail(&[b"ERROR: daemon refused to receive ", kind, b" \"", &path, b"\""]);
+            self.context.fail(&[b"ERROR: daemon refused to receive ", kind, b" \"", path, b"\""]);
             if entry.is_directory() {
                 let text = "*** Skipping any contents from this failed directory ***";
                 self.context.monitor.problem(Problem::new(Severity::Error, text));
             }
-            return self.passed_over(entry, &path);
+            return self.passed_over(entry, path);
         }
         let mut work = Work {
             batch,
@@ -574,15 +592,15 @@ impl<'a> Generator<'a> {
                     if error.errno() == Some(Errno::LOOP) {
                         self.keep_link(entry, &held.place(relative))?;
                     }
-                    let shown = self.context.destination.show(&path);
+                    let shown = self.context.destination.show(path);
                     let words = "recv_generator: failed to stat";
                     self.context.failed_as(Role::Generator, words, &shown, &error)?;
-                    return self.passed_over(entry, &path);
+                    return self.passed_over(entry, path);
                 }
             }
         }
         if !redo && self.is_unwanted(&work)? {
-            return self.passed_over(entry, &path);
+            return self.passed_over(entry, path);
         }
         match entry.kind() {
             FileKind::Missing => self.missing_argument(&work),

@@ -28,6 +28,7 @@ mod destination;
 pub(crate) mod extras;
 mod generate;
 mod groups;
+mod near;
 pub(crate) mod outlet;
 mod owners;
 mod partial;

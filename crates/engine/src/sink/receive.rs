@@ -140,7 +140,7 @@ impl<'a> Receiving<'a> {
         let mut content = offers.content()?;
         let received = |content: &Content<'_>| match content {
             Content::Tokens(tokens) => tokens.received(),
-            Content::File(_) => 0,
+            Content::File(..) => 0,
         };
         let before = received(&content);
         let redo = self.again.contains(&index);
@@ -161,6 +161,6 @@ impl<'a> Receiving<'a> {
 fn reborrow<'c>(content: &'c mut Content<'_>) -> Content<'c> {
     match content {
         Content::Tokens(tokens) => Content::Tokens(&mut **tokens),
-        Content::File(file) => Content::File(file),
+        Content::File(file, basis) => Content::File(file, *basis),
     }
 }

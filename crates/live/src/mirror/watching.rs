@@ -1,20 +1,26 @@
 //! The thread that watches a source and tells the queues.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use jiff::Zoned;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use syncline_conf::live::{ChangeKind, Schedule};
 use syncline_fs::RelPathBuf;
 use syncline_watch::settle::{Rules, Settler};
 use syncline_watch::{Backend, Change, Joiner, Options, Root, Watcher};
 
 use super::{Hiding, Planner, Source};
+use crate::hooks::{self, Hooks};
 use crate::log::Log;
 use crate::queue::Todo;
+use crate::schedule::Timer;
 use crate::state::{MirrorStatus, Pulse, Registry, Scope, State};
 use crate::target::Desk;
 
@@ -76,6 +82,9 @@ pub(crate) struct Watching {
     pub(crate) hiding: Arc<Hiding>,
     pub(crate) planner: Planner,
     pub(crate) desks: Vec<Arc<Desk>>,
+    /// When everything is compared.
+    pub(crate) schedule: Option<Schedule>,
+    pub(crate) hooks: Arc<Hooks>,
     pub(crate) status: Arc<MirrorStatus>,
     pub(crate) registry: Registry,
     pub(crate) log: Log,
@@ -103,12 +112,19 @@ struct Thread {
     settler: Settler,
     joiner: Joiner,
     blocked: bool,
+    /// How often hooks were told without a target.
+    told: u64,
+    timer: Option<Timer>,
 }
 
 impl Thread {
     fn new(setting: Watching, bell: Bell, pulse: Pulse) -> Self {
         let settler = Settler::new(setting.rules.clone());
-        Self { setting, bell, pulse, settler, joiner: Joiner::default(), blocked: false }
+        let schedule = setting.schedule.as_ref();
+        let now = setting.registry.now();
+        let timer = schedule.map(|schedule| Timer::new(schedule, &Zoned::now(), now));
+        let joiner = Joiner::default();
+        Self { setting, bell, pulse, settler, joiner, blocked: false, told: 0, timer }
     }
 
     fn run(mut self) {
@@ -178,11 +194,10 @@ impl Thread {
         self.tell(now);
         let due = self.settler.next_due().map(|due| due.saturating_sub(now));
         let look = self.blocked.then_some(LOOK_AGAIN);
-        let wait = [wake, due, look].into_iter().flatten().min();
+        let scheduled = self.keep_schedule(now);
+        let wait = [wake, due, look, scheduled].into_iter().flatten().min();
         if wait != Some(Duration::ZERO) {
-            if wait.is_none() {
-                self.pulse.idle();
-            }
+            self.pulse.idle();
             self.sleep(watcher, wait);
         }
         for wish in self.bell.take() {
@@ -196,13 +211,33 @@ impl Thread {
                     self.check();
                 }
                 Wish::Compare => self.compare(),
-                Wish::Look => self.check(),
+                Wish::Look => {
+                    // The one who asks has stopped, and goes on when the doubt is over.
+                    self.blocked = true;
+                    self.check();
+                }
             }
         }
         if self.blocked {
             self.check();
         }
         true
+    }
+
+    /// Compares everything when that is due (R122); gives the time until it is due again.
+    fn keep_schedule(&mut self, now: Duration) -> Option<Duration> {
+        let timer = self.timer.as_mut()?;
+        let wall = Zoned::now();
+        let is_due = timer.fire(&wall, now);
+        let wait = timer.wait(&wall, now);
+        if is_due {
+            self.setting.log.info(format_args!(
+                "mirror={} everything is compared, as scheduled",
+                self.setting.name
+            ));
+            self.compare();
+        }
+        wait
     }
 
     fn sleep(&self, watcher: &Watcher, wait: Option<Duration>) {
@@ -287,11 +322,30 @@ impl Thread {
         if self.settler.is_empty() {
             self.setting.planner.settled();
         }
-        if !changes.is_empty() {
-            for desk in &self.setting.desks {
-                desk.push(&changes);
-            }
+        if changes.is_empty() {
+            return;
         }
+        for desk in &self.setting.desks {
+            desk.push(&changes);
+        }
+        if self.setting.desks.is_empty() {
+            self.told += 1;
+            self.setting.hooks.batch("", self.told, &self.arrived(&changes));
+        }
+    }
+
+    /// What hooks are told where there is nobody to send it to.
+    fn arrived(&self, changes: &[(RelPathBuf, Todo)]) -> Vec<hooks::Change> {
+        let directory = |path: &RelPathBuf| {
+            let path = self.setting.path.join(OsStr::from_bytes(path.as_bytes()));
+            path.symlink_metadata().is_ok_and(|status| status.is_dir())
+        };
+        let arrived = changes.iter().map(|(path, todo)| {
+            let kind =
+                if *todo == Todo::Remove { ChangeKind::Removed } else { ChangeKind::Changed };
+            hooks::Change::new(path.clone(), kind, directory(path))
+        });
+        arrived.collect()
     }
 
     fn stop(&mut self, watcher: &mut Watcher) {

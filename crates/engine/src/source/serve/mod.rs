@@ -31,10 +31,10 @@ use exact::{Version, spoil};
 const AHEAD: usize = 1000;
 
 /// Entries beyond the list in work that are sent while there is nothing else to do.
-const FAR_AHEAD: usize = 10_000;
+const FAR_AHEAD: usize = 3000;
 
 /// How much of a file is read at once.
-const READ: usize = 256 * 1024;
+const READ: usize = 128 * 1024;
 
 /// Serves until the sink has said goodbye.
 pub(crate) fn serve(
@@ -294,7 +294,14 @@ impl Serve<'_> {
         };
         if self.job.exact {
             let reason = error.reason();
-            self.withhold(index, (!error.is_missing()).then_some(&reason))?;
+            // Anything else says that something else has the name now.
+            let unreadable = matches!(
+                error.errno(),
+                Some(
+                    syncline_fs::Errno::ACCESS | syncline_fs::Errno::PERM | syncline_fs::Errno::IO
+                )
+            );
+            self.withhold(index, unreadable.then_some(&reason))?;
         } else if error.is_missing() {
             let text = [b"file has vanished: ", &self.job.quote(&shown)[..]].concat();
             self.monitor.problem(Problem::new(Severity::Warning, text));
