@@ -213,7 +213,6 @@ impl Run {
                     self.report.line(Class::Error, line.as_bytes());
                 }
                 self.report.fail(error.exit_code(), error.role().unwrap_or(role));
-                crate::hints::tell(&text);
                 return error.exit_code();
             }
         };

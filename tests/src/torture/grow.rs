@@ -98,7 +98,7 @@ impl<'a> Grower<'a> {
         if self.random.chance(5) {
             self.chain(folder)?;
         }
-        Ok(())
+        self.stamp(folder)
     }
 
     fn level(&mut self, folder: &Path, depth: usize) -> io::Result<()> {

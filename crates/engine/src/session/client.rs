@@ -43,7 +43,7 @@ pub struct ClientPlan<'a> {
     pub settled: Option<Protocol>,
     /// `RSYNC_CHECKSUM_LIST` and `RSYNC_COMPRESS_LIST`.
     pub lists: (Option<String>, Option<String>),
-    /// Told once the terms are settled.
+    /// Told once the terms are settled and the server knows the rules: lists can begin.
     pub begun: &'a dyn Fn(&Terms),
 }
 
@@ -71,7 +71,6 @@ impl ClientPlan<'_> {
             Ok(agreed) => agreed,
             Err(error) => return (Err(error), role),
         };
-        (self.begun)(&peer.terms);
         let ending = Ending::new(&peer);
         let result = self.job.take_identity(role).and_then(|()| {
             if self.pull { self.receive(peer, monitor) } else { self.send(peer, monitor) }
@@ -108,6 +107,7 @@ impl ClientPlan<'_> {
         let protocol = peer.terms.protocol;
         let complete = rules::complete(rules, options, self.pull, protocol, &mut self.files)?;
         rules::send(peer, &complete, options, self.pull)?;
+        (self.begun)(&peer.terms);
         Ok(complete)
     }
 

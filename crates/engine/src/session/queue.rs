@@ -318,6 +318,7 @@ impl Output {
     pub(crate) fn spawn(
         transport: impl Write + Send + 'static,
         clock: Arc<Clock>,
+        interrupt: &Interrupt,
     ) -> io::Result<(Self, Writer)> {
         let (orders, orders_out) = unbounded();
         let (credits_in, credits) = bounded(DEPTH);
@@ -327,8 +328,9 @@ impl Output {
         }
         let state = Arc::new(State::default());
         let writer_state = Arc::clone(&state);
+        let interrupt = interrupt.clone();
         let thread = thread::Builder::new().name("writer".into()).spawn(move || {
-            write_all(transport, &orders_out, &credits_in, &writer_state, &clock);
+            write_all(transport, (&orders_out, &credits_in), &writer_state, &clock, &interrupt);
         })?;
         let queue = Queue { orders: orders.clone(), credits, state };
         Ok((
@@ -461,10 +463,10 @@ impl Writer {
 
 fn write_all(
     transport: impl Write,
-    orders: &Receiver<Order>,
-    credits: &Sender<()>,
+    (orders, credits): (&Receiver<Order>, &Sender<()>),
     state: &State,
     clock: &Clock,
+    interrupt: &Interrupt,
 ) {
     let mut out = Multiplexer::new(Counted { inner: transport, state, clock }, Protocol::NEWEST);
     loop {
@@ -482,7 +484,8 @@ fn write_all(
         let failed = state.failed.load(Ordering::Relaxed);
         match order {
             Order::Data(data) => {
-                if !failed {
+                // To a run that is being stopped more data is of no use, and sending it may take long.
+                if !failed && !interrupt.is_raised() {
                     state.note(out.write_all(&data));
                 }
                 // There is room for every credit ever given out.
@@ -576,7 +579,8 @@ mod tests {
     fn what_is_written_arrives_and_messages_stand_between_frames() {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let clock = Clock::new(None);
-        let (output, writer) = Output::spawn(ours, Arc::clone(&clock)).unwrap();
+        let (output, writer) =
+            Output::spawn(ours, Arc::clone(&clock), &Interrupt::default()).unwrap();
         output.buffer().extend_from_slice(b"raw");
         output.set_framed(Some(Protocol::NEWEST)).unwrap();
         output.buffer().extend_from_slice(b"data");
@@ -595,7 +599,8 @@ mod tests {
     #[test]
     fn a_peer_that_went_away_is_an_error_and_no_hang() {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let (output, writer) = Output::spawn(ours, Clock::new(None)).unwrap();
+        let (output, writer) =
+            Output::spawn(ours, Clock::new(None), &Interrupt::default()).unwrap();
         drop(theirs);
         let mut failed = false;
         for _ in 0..100 {

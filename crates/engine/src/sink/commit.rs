@@ -31,7 +31,8 @@ pub(crate) fn place(
     let mode = context.keep.mode(entry, existing_mode, || context.creation_mask(path.parent()));
     // Values that did not come are those of what is about to be replaced.
     let dress = context.dress(entry, mode.unwrap_or(entry.mode()), incoming.path);
-    let delays = context.options().data.delay_updates;
+    // What comes from a basis directory is not delayed.
+    let delays = context.options().data.delay_updates && incoming.counts.is_some();
     if !delays && !matches!(target, Target::InPlace(_)) && !incoming.redo {
         back_up(context, place, existing)?;
     }

@@ -86,6 +86,8 @@ enum HereState {
     Absent,
     /// Nothing in it is looked at.
     Skipped,
+    /// Something that may not be touched has its name.
+    Blocked,
 }
 
 /// What is left to do to a directory when all in it is done.
@@ -562,7 +564,7 @@ impl<'a> Generator<'a> {
         let directory = match &state {
             HereState::Skipped => return self.passed_over(entry, path),
             HereState::Held(directory) => Some(directory),
-            HereState::Absent | HereState::Unknown => None,
+            HereState::Absent | HereState::Blocked | HereState::Unknown => None,
         };
         if self.sweeper.daemon_excludes(path, entry.is_directory()) {
             let kind: &[u8] = if entry.is_directory() { b"directory" } else { b"file" };
@@ -583,6 +585,9 @@ impl<'a> Generator<'a> {
             linked: false,
             redo,
         };
+        if matches!(state, HereState::Blocked) {
+            return self.blocked(&work);
+        }
         if let Some(held) = directory
             && (!self.is_fresh(relative) || redo)
         {
@@ -600,6 +605,11 @@ impl<'a> Generator<'a> {
             }
         }
         if !redo && self.is_unwanted(&work)? {
+            if work.stat.is_some_and(|stat| entry.is_directory() && !stat.is_dir()) {
+                // What belongs into the directory will say that it cannot be placed.
+                self.here.state = HereState::Unknown;
+                return Ok(());
+            }
             return self.passed_over(entry, path);
         }
         match entry.kind() {
@@ -666,6 +676,32 @@ impl<'a> Generator<'a> {
         let reason = self.why_exists(work, stat);
         self.context.monitor.notice(crate::Notice::Exists { path: work.name(), reason });
         Ok(true)
+    }
+
+    /// The entry's place is below something that is no directory.
+    fn blocked(&mut self, work: &Work<'_>) -> Result<()> {
+        let attributes = &self.context.options().attributes;
+        let kind = work.entry.kind();
+        let wanted = match kind {
+            FileKind::Symlink => attributes.links,
+            _ if kind.is_device() => attributes.devices && self.context.keep.makes_devices(),
+            _ if kind.is_special() => attributes.specials,
+            _ => true,
+        };
+        if !wanted {
+            self.context.monitor.notice(crate::Notice::SkippingNonRegular(work.name()));
+            return self.passed_over(work.entry, work.path.as_bytes());
+        }
+        let reason = crate::reason(&Errno::NOTDIR.into());
+        let shown = self.context.destination.show(work.name());
+        let words: &[u8] = if work.entry.is_directory() { b"mkdir" } else { b"failed to stat" };
+        let end: &[u8] = if work.entry.is_directory() { b"\" failed: " } else { b"\": " };
+        let start = b"rsync: [generator] recv_generator: ";
+        self.context.fail(&[start, words, b" \"", &shown, end, reason.as_bytes()]);
+        if work.entry.is_directory() {
+            return self.contents_skipped(work);
+        }
+        self.passed_over(work.entry, work.path.as_bytes())
     }
 
     /// An entry is left as it is; a directory takes its contents along.
@@ -743,6 +779,7 @@ impl<'a> Generator<'a> {
                 }
             }
             Err(_) if self.context.is_dry() => Ok(HereState::Absent),
+            Err(error) if error.errno() == Some(Errno::NOTDIR) => Ok(HereState::Blocked),
             Err(error) => {
                 let shown = self.context.destination.show(bytes);
                 let words = "recv_generator: failed to stat";

@@ -181,7 +181,7 @@ impl Generator<'_> {
                         || Some((stat.rdev.major, stat.rdev.minor)) == device
                 }
             };
-            (alike && same).then_some(Level::SameContent)
+            alike.then_some(if same { Level::SameContent } else { Level::Alike })
         });
         let Some(candidate) = best else { return Ok(ObjectMatch::None) };
         if candidate.level != Level::Same {

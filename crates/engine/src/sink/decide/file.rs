@@ -37,9 +37,11 @@ impl Generator<'_> {
         if let Some(stat) = work.stat {
             let is_device = writes_devices && stat.kind().is_device();
             if stat.kind() != Kind::File && !is_device {
+                if !work.redo && self.joins_group(&work, true)? {
+                    return Ok(());
+                }
                 if !self.clear_way(&work, &stat, "regular file")? {
-                    self.link_leader_failed(work.index);
-                    return self.skip(work.entry);
+                    return self.link_member_blocked(&work);
                 }
                 work.stat = None;
             }
