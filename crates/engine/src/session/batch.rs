@@ -219,9 +219,10 @@ impl BatchPlan<'_> {
         let reader = self.open()?;
         let clock = Clock::new(None);
         let failed = |error| Error::system(ExitCode::IPC, Role::Destination, "thread", error);
-        let (output, writer) = Output::spawn(io::sink(), Arc::clone(&clock)).map_err(failed)?;
-        let mut input =
-            Input::spawn(reader, Arc::clone(&clock), &self.job.interrupt).map_err(failed)?;
+        let interrupt = &self.job.interrupt;
+        let spawned = Output::spawn(io::sink(), Arc::clone(&clock), interrupt);
+        let (output, writer) = spawned.map_err(failed)?;
+        let mut input = Input::spawn(reader, Arc::clone(&clock), interrupt).map_err(failed)?;
         let terms = self.terms(&mut input)?;
         check_options(&self.job.options, terms.protocol)?;
         (self.begun)(&terms);
