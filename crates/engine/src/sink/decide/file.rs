@@ -119,7 +119,8 @@ impl Generator<'_> {
     /// The quick check (8.1).
     pub(super) fn is_unchanged(&self, work: &Work<'_>, stat: &Stat, place: &Place<'_>) -> bool {
         let data = &self.context.options().data;
-        if stat.kind() != Kind::File || stat.size != work.entry.size() {
+        let device = self.context.options().attributes.write_devices && stat.kind().is_device();
+        if (stat.kind() != Kind::File && !device) || stat.size != work.entry.size() {
             return false;
         }
         if data.checksum {
@@ -175,7 +176,10 @@ impl Generator<'_> {
     fn up_to_date(&mut self, work: &Work<'_>, stat: &Stat) -> Result<()> {
         let context = self.context;
         let mode = context.keep.mode(work.entry, Some(stat.mode), || 0);
-        let flags = work.differences(context, stat, mode, false);
+        let mut flags = work.differences(context, stat, mode, false);
+        if !context.is_dry() {
+            flags = context.keep.told(flags, stat, mode);
+        }
         self.report(work, flags)?;
         if !context.is_dry() {
             let exact = context.keep.checksum();
