@@ -152,7 +152,11 @@ impl<'a> Generator<'a> {
     fn next_batch(&mut self) -> Result<Option<Arc<Batch>>> {
         self.take_reports()?;
         loop {
-            let looks_ahead = self.context.options().attributes.hard_links > 0 && !self.lists_ended;
+            let options = self.context.options();
+            // A batch goes on only when what it has brought is decided on.
+            let looks_ahead = options.attributes.hard_links > 0
+                && !self.lists_ended
+                && options.batch.read.is_none();
             let enough = if looks_ahead { LINK_LOOK_AHEAD } else { 0 };
             let entries: usize = self.waiting.iter().map(|batch| batch.list.len()).sum();
             if !self.waiting.is_empty() && entries >= enough {
@@ -182,6 +186,7 @@ impl<'a> Generator<'a> {
             }
             self.take_reports()?;
             self.entry(batch, entry)?;
+            self.outlet.decided(entry.index());
         }
         Ok(())
     }
