@@ -5,7 +5,7 @@ use lexopt::prelude::*;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use syncline_options::table::Mode;
-use syncline_options::{complete, daemon_man_page, man_page};
+use syncline_options::{complete, daemon_man_page, live_man_page, man_page};
 
 pub(crate) fn run(mut arguments: lexopt::Parser) -> Chore {
     let mut folder = run::workspace().join("target/man");
@@ -19,10 +19,14 @@ pub(crate) fn run(mut arguments: lexopt::Parser) -> Chore {
     let date = last_change();
     let files = [
         ("syncline.1", man_page(version, &date)),
+        ("synclive.1", live_man_page(version, &date)),
         ("synclined.8", daemon_man_page(version, &date)),
         ("syncline.bash", complete::bash("syncline", Mode::Transfer)),
         ("_syncline", complete::zsh("syncline", Mode::Transfer)),
         ("syncline.fish", complete::fish("syncline", Mode::Transfer)),
+        ("synclive.bash", complete::bash("synclive", Mode::Live)),
+        ("_synclive", complete::zsh("synclive", Mode::Live)),
+        ("synclive.fish", complete::fish("synclive", Mode::Live)),
         ("synclined.bash", complete::bash("synclined", Mode::Daemon)),
         ("_synclined", complete::zsh("synclined", Mode::Daemon)),
         ("synclined.fish", complete::fish("synclined", Mode::Daemon)),

@@ -6,16 +6,18 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use syncline_conf::auth::Access;
 use syncline_conf::rsyncd::ModuleSettings;
+use syncline_engine::OperatorPaths;
 use syncline_engine::reason;
 use syncline_engine::source::OperatorFiles;
 use syncline_filter::{Filter, FilterError, ModuleFilters};
 use syncline_fs::{Root, Trust};
 use syncline_wire::{Error as WireError, Protocol};
 
-use crate::confine::{self, Confinement};
+use crate::confine::Confinement;
 use crate::hooks::{self, PreTransfer};
 use crate::identity::{Identity, Trouble};
 use crate::log::Log;
+use crate::name_converter::NameConverter;
 use crate::paths::{message, path, shown};
 use crate::request::Request;
 use crate::session::{Admitted, Over, REFUSED, Session, Step};
@@ -44,6 +46,7 @@ pub(crate) struct Entry {
     pub(crate) outgoing_chmod: Vec<u8>,
     pub(crate) filter: Filter,
     pub(crate) pre_transfer: Option<PreTransfer>,
+    pub(crate) name_converter: Option<NameConverter>,
     /// Held to the end.
     _slot: Option<crate::slots::Slot>,
 }
@@ -103,7 +106,7 @@ impl Entry {
         let filter = session.load_filter(&settings, &place.inside)?;
         let target = session.module_target(&settings)?;
         session.log = Log::open(target, trust(&settings));
-        let pre_transfer = session.start_hooks(&settings, &early_input)?;
+        let (pre_transfer, name_converter) = session.start_hooks(&settings, &early_input)?;
         session.change_root(&settings, &place)?;
         let munge =
             settings.munge_symlinks.unwrap_or(place.chroot.is_none() || place.inside != b"/");
@@ -118,7 +121,6 @@ impl Entry {
             Access::ReadWrite => false,
             _ => *settings.read_only,
         };
-        confine::warm_up();
         identity.take().map_err(|trouble| session.trouble(&trouble))?;
         let confinement = Confinement { writes: !read_only, links: *settings.insecure_links };
         let here = rustix::fs::open(".", OFlags::PATH | OFlags::DIRECTORY, Mode::empty());
@@ -150,6 +152,7 @@ impl Entry {
             read_only,
             filter,
             pre_transfer,
+            name_converter,
             settings,
             _slot: slot,
         })
@@ -204,8 +207,10 @@ impl Session<'_> {
             exclude_from: &exclude_from,
             exclude: &exclude,
         };
-        let mut files =
-            OperatorFiles { insecure: *settings.insecure_links, ..OperatorFiles::default() };
+        let mut files = OperatorFiles {
+            paths: OperatorPaths::following(*settings.insecure_links),
+            ..OperatorFiles::default()
+        };
         match parameters.compile(module, &mut files) {
             Ok((filter, warnings)) => {
                 for warning in &warnings {
@@ -224,7 +229,7 @@ impl Session<'_> {
         &mut self,
         settings: &ModuleSettings,
         early_input: &[u8],
-    ) -> Step<Option<PreTransfer>> {
+    ) -> Step<(Option<PreTransfer>, Option<NameConverter>)> {
         let command = |setting| {
             hooks::command(setting, &self.variables).map_err(|error| {
                 self.log.warn(error.to_string());
@@ -234,8 +239,9 @@ impl Session<'_> {
         let early = command(&settings.early_exec)?;
         let pre = command(&settings.pre_xfer_exec)?;
         let post = command(&settings.post_xfer_exec)?;
-        if early.is_none() && pre.is_none() && post.is_none() {
-            return Ok(None);
+        let converter = command(&settings.name_converter)?;
+        if early.is_none() && pre.is_none() && post.is_none() && converter.is_none() {
+            return Ok((None, None));
         }
         self.variables.set("RSYNC_PID", std::process::id().to_string());
         if let Some(command) = post {
@@ -261,11 +267,16 @@ impl Session<'_> {
                 }
             }
         }
-        let Some(command) = pre else { return Ok(None) };
-        match PreTransfer::prepare(&command, &self.variables) {
-            Ok(hook) => Ok(Some(hook)),
-            Err(_) => Err(self.refuse("pre-xfer exec preparation failed")),
-        }
+        // First, so that it holds nothing of the other hook's.
+        let (variables, link) = (&self.variables, &mut self.link);
+        let converter =
+            converter.map(|command| NameConverter::prepare(&command, variables, || link.abandon()));
+        let converter = converter
+            .transpose()
+            .map_err(|_| self.refuse("name-converter exec preparation failed"))?;
+        let pre = pre.map(|command| PreTransfer::prepare(&command, &self.variables)).transpose();
+        let pre = pre.map_err(|_| self.refuse("pre-xfer exec preparation failed"))?;
+        Ok((pre, converter))
     }
 
     fn change_root(&mut self, settings: &ModuleSettings, place: &Place) -> Step<()> {

@@ -32,11 +32,17 @@ pub(crate) fn command(
     setting.expand_command(variables).map(|command| Some(command.into_owned()))
 }
 
+/// What a service manager told the listener is not for hooks.
+const OF_THE_LISTENER: [&str; 4] = ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET"];
+
 fn shell(command: &[u8], variables: &SessionVariables) -> Command {
     let shell = of_process(b"RSYNC_SHELL").unwrap_or_else(|| b"sh".to_vec());
     let mut process = Command::new(OsStr::from_bytes(&shell));
     process.arg("-c").arg(OsStr::from_bytes(command));
     variables.give_to(&mut process);
+    for name in OF_THE_LISTENER {
+        process.env_remove(name);
+    }
     process
 }
 
@@ -126,23 +132,33 @@ impl PreTransfer {
 fn run(
     command: &[u8],
     variables: &SessionVariables,
-    mut told: PipeReader,
+    told: PipeReader,
     output: PipeWriter,
 ) -> io::Result<i32> {
+    let Some(mut process) = told_shell(command, variables, told)? else { return Ok(0) };
+    process.stdin(Stdio::null()).stdout(output);
+    Ok(process.status()?.code().unwrap_or(1))
+}
+
+/// Waits for the request and makes the command that is told of it; none if the session ended before.
+pub(crate) fn told_shell(
+    command: &[u8],
+    variables: &SessionVariables,
+    mut told: PipeReader,
+) -> io::Result<Option<Command>> {
     let mut bytes = Vec::new();
     told.read_to_end(&mut bytes)?;
-    // The session ended before it knew the request.
-    let Some((text, arguments)) = decode(&bytes) else { return Ok(0) };
+    let Some((text, arguments)) = decode(&bytes) else { return Ok(None) };
     let mut process = shell(command, variables);
     process.env("RSYNC_REQUEST", OsStr::from_bytes(text)).env("RSYNC_ARG0", "rsyncd");
     for (number, argument) in arguments.iter().enumerate() {
         process.env(format!("RSYNC_ARG{}", number + 1), OsStr::from_bytes(argument));
     }
-    process.stdin(Stdio::null()).stdout(output);
-    Ok(process.status()?.code().unwrap_or(1))
+    Ok(Some(process))
 }
 
-fn encode(request: &Request) -> Vec<u8> {
+/// A request, for the process that waits for it.
+pub(crate) fn encode(request: &Request) -> Vec<u8> {
     let text = request.text().unwrap_or_else(|| b"(NONE)".to_vec());
     let mut bytes = text;
     bytes.push(0);

@@ -10,14 +10,14 @@
 //!
 //! # Processes
 //!
-//! The *listener* accepts connections and starts one *session* process for each: itself again, with the connection as
-//! standard input, as inetd would. So a session shares no memory with the listener or another session, and every
-//! session reads the configuration as it is now.
+//! The *listener* accepts connections and splits off one *session* process for each. A session closes what is the
+//! listener's and reads the configuration as it is now; no secret is ever in the listener's memory.
 //!
 //! A session has one thread until its transfer begins. Until then it greets, finds the module, checks host and user,
 //! claims a slot, starts hooks, and then takes the module's chroot, rights and sandbox (`confine`) before it reads what
 //! the client wants. All names are looked up, and all files of the administrator are read, before that door.
 
+mod calls;
 mod check;
 mod confine;
 mod entry;
@@ -29,7 +29,8 @@ mod listen;
 mod load;
 mod log;
 mod login;
-mod notify;
+mod name_converter;
+mod option_paths;
 mod paths;
 mod peer;
 mod pid_file;
@@ -40,19 +41,23 @@ mod session;
 mod signals;
 mod slots;
 mod transfer;
+mod tree;
 mod unperformed;
 mod variables;
+
+pub use tree::Tree;
 
 use std::io::Write;
 
 use rustix::fs::{Mode, OFlags};
-use syncline_options::{Command, DaemonOptions, UsageError, parse_daemon};
+use syncline_options::{Command, parse_daemon};
 
 use load::Source;
 
 /// Obeys a daemon's command line, the program's name left out. Returns when the daemon has ended: the exit code.
 pub fn run(words: &[Vec<u8>]) -> u8 {
-    let options = match parse(words) {
+    // The program's name says what it is: `--daemon` is allowed, and not needed.
+    let options = match parse_daemon(words, true) {
         Ok(Command::Daemon(options)) => *options,
         Ok(_) => {
             print(help().as_bytes());
@@ -77,28 +82,13 @@ pub fn run(words: &[Vec<u8>]) -> u8 {
     } else if options.server || peer::is_socket(rustix::stdio::stdin()) {
         session::serve(&options, &source)
     } else {
-        serve::run(&options, words, &source)
-    }
-}
-
-/// As stock, a daemon starts only where `--daemon` says so, but questions about a configuration need no such word.
-fn parse(words: &[Vec<u8>]) -> Result<Command, UsageError> {
-    match parse_daemon(words, words.is_empty()) {
-        Err(UsageError::DaemonOptionAlone) => match parse_daemon(words, true)? {
-            Command::Daemon(options) if !asks(&options) => Err(UsageError::DaemonOptionAlone),
-            command => Ok(command),
-        },
-        outcome => outcome,
+        serve::run(&options, &source)
     }
 }
 
 fn help() -> String {
     let version = format!("rsync  version {}  protocol version 32", env!("CARGO_PKG_VERSION"));
     syncline_options::daemon_help(&version, "synclined")
-}
-
-fn asks(options: &DaemonOptions) -> bool {
-    options.check_config || options.print_config
 }
 
 /// A line on standard error.

@@ -45,7 +45,7 @@ impl Link {
     pub(crate) fn tune(&self) {
         // Each is only a help.
         let _ = sockopt::set_tcp_nodelay(&self.output, true);
-        let _ = sockopt::set_tcp_quickack(&self.input, true);
+        acknowledge(&self.input);
     }
 
     /// Makes a socket notice a peer that is gone.
@@ -107,8 +107,34 @@ impl Link {
     /// The two directions for the transfer, with what was read ahead in front.
     pub(crate) fn into_parts(self) -> (impl Read + Send + 'static, File) {
         let ahead = self.buffer[self.used..].to_vec();
-        (Cursor::new(ahead).chain(File::from(self.input)), File::from(self.output))
+        let prompt = Prompt { input: File::from(self.input), acknowledges: true };
+        (Cursor::new(ahead).chain(prompt), File::from(self.output))
     }
+}
+
+/// Reads of this length and more come from a stream that has no need for haste.
+const HASTY: usize = 8 * 1024;
+
+/// Acknowledges what it has read of a socket: a stock client's next small piece waits for that, and the kernel's own
+/// acknowledgement for 40 ms.
+struct Prompt {
+    input: File,
+    acknowledges: bool,
+}
+
+impl Read for Prompt {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.input.read(buffer)?;
+        if self.acknowledges && count < HASTY {
+            // No socket of that kind is none the next time either.
+            self.acknowledges = acknowledge(&self.input);
+        }
+        Ok(count)
+    }
+}
+
+fn acknowledge(input: impl AsFd) -> bool {
+    sockopt::set_tcp_quickack(input, true).is_ok()
 }
 
 impl Read for Link {
@@ -126,6 +152,7 @@ impl BufRead for Link {
             self.buffer.resize(BUFFER, 0);
             self.used = 0;
             let outcome = rustix::io::read(&self.input, self.buffer.as_mut_slice());
+            acknowledge(&self.input);
             self.buffer.truncate(outcome.unwrap_or(0));
             match outcome {
                 Ok(0) => return Ok(&[]),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use syncline_engine::report::local_zone;
 use syncline_fs::{Trust, create_operator_file};
 
 use crate::paths::path;
@@ -56,7 +57,7 @@ enum Sink {
 impl Log {
     /// Opens the target; where that is a file that cannot be opened, syslog, with a word about it.
     pub(crate) fn open(target: Target, trust: Trust<'_>) -> Self {
-        let zone = TimeZone::system();
+        let zone = local_zone();
         let open = |target, sink| Self(Arc::new(Open { target, sink, zone: zone.clone() }));
         if target.file.is_empty() {
             return open(target, syslog());

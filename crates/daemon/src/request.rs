@@ -1,6 +1,7 @@
 //! What a client asks of its module: options, and paths made into the module's own (docs/spec daemon.md 10, 11).
 
-use jiff::Zoned;
+use jiff::Timestamp;
+use syncline_engine::report::local_zone;
 use syncline_options::refuse::Refusals;
 use syncline_options::{Context, Options, UsageError, parse_server, unescape};
 use syncline_wire::Error as WireError;
@@ -61,7 +62,7 @@ impl Request {
         for token in refusals.unmatched() {
             session.log.warn(message![b"No match for refuse-options string \"", token, b"\""]);
         }
-        let context = Context::at(Zoned::now());
+        let context = Context::at(Timestamp::now().to_zoned(local_zone()));
         let first = read_daemon_arguments(&mut session.link, protocol)
             .map_err(|error| session.unreadable(&error))?;
         let mut words = Words::split(first);
@@ -106,6 +107,13 @@ impl Request {
                     refusal = Some(Refusal { text, code: 4 });
                 }
             }
+        }
+        if let Some(converter) = &entry.name_converter
+            && let Err(error) = converter.begin(&told)
+        {
+            let reason = syncline_engine::reason(&error);
+            let text = format!("name converter failed: {reason}").into_bytes();
+            refusal.get_or_insert(Refusal { text, code: 10 });
         }
         session.log_request(entry, &parsed.options, &told);
         Ok(Self { options: parsed.options, arguments, refusal })

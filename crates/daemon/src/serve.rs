@@ -1,15 +1,13 @@
 //! The listener: one process for each connection, and its own life (docs/spec daemon.md 4.3, 5.1, 15).
+//!
+//! The listener has one thread, so that a session can be split off it and finds loaded what every session needs.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStringExt;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -18,11 +16,13 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use rustix::process::WaitOptions;
+use signal_hook::SigId;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use syncline_conf::rsyncd::Config;
 use syncline_engine::ExitCode;
 use syncline_fs::Trust;
 use syncline_options::DaemonOptions;
+use syncline_sys::notify;
 use syncline_sys::process::{Half, split};
 use syncline_wire::Protocol;
 use syncline_wire::daemon::Greeting;
@@ -33,7 +33,7 @@ use crate::peer::Peer;
 use crate::pid_file::PidFile;
 use crate::unperformed::unperformed;
 use crate::variables::SessionVariables;
-use crate::{confine, listen, notify, session};
+use crate::{confine, listen, session};
 
 /// What the log calls us.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -45,7 +45,7 @@ const GRACE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// Runs the listener until a signal ends it; the exit code.
-pub(crate) fn run(options: &DaemonOptions, words: &[Vec<u8>], source: &Source) -> u8 {
+pub(crate) fn run(options: &DaemonOptions, source: &Source) -> u8 {
     let config = match source.start() {
         Ok(parsed) => parsed,
         Err(failure) => {
@@ -57,7 +57,7 @@ pub(crate) fn run(options: &DaemonOptions, words: &[Vec<u8>], source: &Source) -
     let lines: Vec<String> = config.warnings.iter().flat_map(stock_lines).collect();
     let config = config.config;
     if !options.detach {
-        return Listener::start(options, words, source, config, &lines, None);
+        return Listener::start(options, source, config, &lines, None);
     }
     // The command ends when the daemon serves, or with the daemon's own code if it never does.
     let Ok((mut readiness, told)) = io::pipe() else { return ExitCode::IPC.number() };
@@ -67,7 +67,7 @@ pub(crate) fn run(options: &DaemonOptions, words: &[Vec<u8>], source: &Source) -
             // Only a process that leads a session already is refused, and it is none: it is a child.
             let _ = rustix::process::setsid();
             let told = File::from(OwnedFd::from(told));
-            Listener::start(options, words, source, config, &lines, Some(told))
+            Listener::start(options, source, config, &lines, Some(told))
         }
         Ok(Half::Parent(_)) => {
             drop(told);
@@ -85,7 +85,6 @@ pub(crate) fn run(options: &DaemonOptions, words: &[Vec<u8>], source: &Source) -
 }
 
 struct Listener<'a> {
-    words: Vec<OsString>,
     target: Target,
     signals: Signals,
     source: &'a Source,
@@ -101,12 +100,13 @@ enum End {
     Terminated,
     Interrupted,
     User,
+    /// This is the new process, and serves.
+    Session(OwnedFd),
 }
 
 impl<'a> Listener<'a> {
     fn start(
         options: &'a DaemonOptions,
-        words: &[Vec<u8>],
         source: &'a Source,
         config: Config,
         lines: &[String],
@@ -155,11 +155,16 @@ impl<'a> Listener<'a> {
         tell_parent(0);
         drop(parent);
         notify::tell(&format!("READY=1\nMAINPID={}", std::process::id()));
-        let words = words.iter().map(|word| OsString::from_vec(word.clone())).collect();
+        confine::warm_up();
         let sessions = HashMap::new();
-        let mut listener =
-            Self { words, target, signals, source, options, config, sockets, sessions };
+        let mut listener = Self { target, signals, source, options, config, sockets, sessions };
         let end = listener.accept_all();
+        if let End::Session(connection) = end {
+            // What is the listener's is closed, and the pid file stays.
+            listener.signals.forget();
+            drop((listener, pid_file));
+            return session::serve_connection(options, source, connection);
+        }
         listener.sockets.clear();
         if let Some(file) = pid_file {
             file.remove();
@@ -210,7 +215,9 @@ impl<'a> Listener<'a> {
                 return end;
             }
             for at in due {
-                self.accept(at);
+                if let Some(connection) = self.accept(at) {
+                    return End::Session(connection);
+                }
             }
         }
     }
@@ -264,36 +271,36 @@ impl<'a> Listener<'a> {
         }
     }
 
-    /// Takes one connection: the others are still there at the next look.
-    fn accept(&mut self, at: usize) {
+    /// Takes one connection, if it is still there at the next look. It is returned in the process that is to serve it.
+    fn accept(&mut self, at: usize) -> Option<OwnedFd> {
         let connection = match rustix::net::accept_with(&self.sockets[at], SocketFlags::CLOEXEC) {
             Ok(connection) => connection,
             Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
                 std::thread::sleep(PAUSE);
-                return;
+                return None;
             }
             // Gone again, or taken by nobody.
-            Err(_) => return,
+            Err(_) => return None,
         };
         let peer = Peer::of_socket(&connection).map(|peer| peer.address);
         if let Some(address) = peer
             && self.is_crowded(address)
         {
             self.turn_away(&connection, address);
-            return;
+            return None;
         }
-        let mut command = Command::new("/proc/self/exe");
-        command.arg0("synclined").args(&self.words).stdin(Stdio::from(connection));
-        for name in ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET"] {
-            command.env_remove(name);
+        match split() {
+            Ok(Half::Child) => return Some(connection),
+            Ok(Half::Parent(child)) => {
+                self.sessions.insert(child, peer);
+            }
+            Err(_) => {
+                drop(connection);
+                self.log().warn("could not create child server process");
+                std::thread::sleep(PAUSE);
+            }
         }
-        if let Ok(child) = command.spawn() {
-            self.sessions.insert(child.id() as i32, peer);
-        } else {
-            drop(command);
-            self.log().warn("could not create child server process");
-            std::thread::sleep(PAUSE);
-        }
+        None
     }
 
     fn is_crowded(&self, address: IpAddr) -> bool {
@@ -335,6 +342,7 @@ impl<'a> Listener<'a> {
                 code.number()
             }
             End::User => ExitCode::SIGUSR1.number(),
+            End::Session(_) => ExitCode::OK.number(),
         }
     }
 
@@ -370,27 +378,38 @@ struct Signals {
     interrupt: Arc<AtomicBool>,
     hang_up: Arc<AtomicBool>,
     user: Arc<AtomicBool>,
+    registered: Vec<SigId>,
 }
 
 impl Signals {
     fn new() -> io::Result<Self> {
         let (wake, write) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
-        let flag = |signal| -> io::Result<Arc<AtomicBool>> {
+        let mut registered = Vec::new();
+        let mut flag = |signal| -> io::Result<Arc<AtomicBool>> {
             let flag = Arc::new(AtomicBool::new(false));
-            signal_hook::flag::register(signal, Arc::clone(&flag))?;
-            signal_hook::low_level::pipe::register(signal, write.try_clone()?)?;
+            registered.push(signal_hook::flag::register(signal, Arc::clone(&flag))?);
+            registered.push(signal_hook::low_level::pipe::register(signal, write.try_clone()?)?);
             Ok(flag)
         };
-        let signals = Self {
+        let mut signals = Self {
             terminate: flag(SIGTERM)?,
             interrupt: flag(SIGINT)?,
             hang_up: flag(SIGHUP)?,
             user: flag(SIGUSR1)?,
+            registered: Vec::new(),
             wake,
         };
         flag(SIGCHLD)?;
+        signals.registered = registered;
         Ok(signals)
+    }
+
+    /// In a session: a signal to it does not concern the listener.
+    fn forget(&mut self) {
+        for id in self.registered.drain(..) {
+            signal_hook::low_level::unregister(id);
+        }
     }
 
     fn take(flag: &AtomicBool) -> bool {

@@ -73,24 +73,51 @@ pub(crate) struct Admitted {
 
 /// Serves the connection on standard input (and output); the exit code.
 pub(crate) fn serve(options: &DaemonOptions, source: &Source) -> u8 {
-    match Session::begin(options, source) {
-        Ok(session) => session.run(),
-        Err(Over(code)) => code,
-    }
+    let begin = || {
+        crate::confine::warm_up();
+        let (input, output) = take_stdio(options.server)?;
+        Session::begin(options, source, input, output)
+    };
+    run(begin())
+}
+
+/// Serves a connection that the listener has accepted; the exit code.
+pub(crate) fn serve_connection(
+    options: &DaemonOptions,
+    source: &Source,
+    connection: OwnedFd,
+) -> u8 {
+    let begin = || {
+        let output = connection.try_clone().map_err(|_| Over(REFUSED))?;
+        Session::begin(options, source, connection, output)
+    };
+    run(begin())
+}
+
+fn run(session: Step<Session<'_>>) -> u8 {
+    session.map_or_else(|Over(code)| code, Session::run)
+}
+
+/// The two directions of a session that was started with its connection.
+fn take_stdio(shell: bool) -> Step<(OwnedFd, OwnedFd)> {
+    let (input, output) = (hold(rustix::stdio::stdin())?, hold(rustix::stdio::stdout())?);
+    let output = if is_socket(&input) && !shell {
+        input.try_clone().map_err(|_| Over(REFUSED))?
+    } else {
+        output
+    };
+    detach_from_stdio(shell)?;
+    Ok((input, output))
 }
 
 impl<'a> Session<'a> {
-    fn begin(options: &'a DaemonOptions, source: &Source) -> Step<Self> {
+    fn begin(
+        options: &'a DaemonOptions,
+        source: &Source,
+        input: OwnedFd,
+        output: OwnedFd,
+    ) -> Step<Self> {
         let signals = Signals::before_transfer();
-        let stdin = rustix::stdio::stdin();
-        let (input, output) = (hold(stdin)?, hold(rustix::stdio::stdout())?);
-        let socket = is_socket(&input);
-        let output = if socket && !options.server {
-            input.try_clone().map_err(|_| Over(REFUSED))?
-        } else {
-            output
-        };
-        detach_from_stdio(options.server)?;
         let config = Self::read_config(options, source)?;
         let log =
             Log::open(target(options, config.global(), config.defaults(), None), Trust::Owners);

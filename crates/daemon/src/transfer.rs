@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use syncline_engine::report::{Class, Direction, Output, Report, Served, Setting, Transfers};
 use syncline_engine::session::{Connection, ServerPlan, ServerVoice};
-use syncline_engine::source::{OperatorFiles, sanitize_line};
+use syncline_engine::source::OperatorFiles;
 use syncline_engine::{Error, Event, ExitCode, Job, Module, Monitor, Observer, Place};
-use syncline_filter::Name as FilterName;
-use syncline_fs::RelPathBuf;
-use syncline_options::options::{Batch, FilesFrom, FilterArgument, Partial, SuperUser};
+use syncline_fs::{AccountFiles, Accounts};
+use syncline_options::options::{Batch, SuperUser};
 use syncline_options::values::format::Format;
 use syncline_options::{DaemonOptions, Options};
 use syncline_wire::{Message, TextKind};
 
 use crate::entry::Entry;
 use crate::log::Log;
+use crate::name_converter::NameConverter;
+use crate::option_paths::OptionPaths;
 use crate::paths::message;
 use crate::request::{Refusal, Request};
 use crate::session::Session;
@@ -26,7 +27,7 @@ const COMPRESS_THREADS_MAX: u32 = 8;
 const VERBOSITY_UNCAPPED: i32 = 6;
 
 /// Performs the request, or says why not; the exit code.
-pub(crate) fn run(session: Session<'_>, entry: Entry, request: Request) -> u8 {
+pub(crate) fn run(session: Session<'_>, mut entry: Entry, request: Request) -> u8 {
     let Session { options: daemon, log, link, signals, peer, .. } = session;
     let Request { mut options, arguments, refusal } = request;
     // What the engine leaves out must not be passed over in silence.
@@ -42,6 +43,17 @@ pub(crate) fn run(session: Session<'_>, entry: Entry, request: Request) -> u8 {
     let lingering = link.linger();
     let (reader, writer) = link.into_parts();
     let mut job = Job::new(options.clone(), Place::Server);
+    let converter = entry.name_converter.take();
+    let loss = converter.as_ref().map(NameConverter::loss);
+    if let Some(loss) = &loss {
+        job.interrupt = loss.interrupt.clone();
+    }
+    job.accounts = match converter {
+        Some(converter) => Accounts::of(converter),
+        // Name services are programs, and those in a chroot may be its clients' work.
+        None if entry.chrooted => Accounts::of(AccountFiles::default()),
+        None => Accounts::new(),
+    };
     signals.during_transfer(&job.interrupt, &job.temporaries);
     let connection = match Connection::new(reader, writer, &options, &job.interrupt) {
         Ok(connection) => connection,
@@ -99,7 +111,12 @@ pub(crate) fn run(session: Session<'_>, entry: Entry, request: Request) -> u8 {
         }
         None => plan.run(connection, observe),
     };
+    let lost = loss.is_some_and(|loss| loss.has_happened());
+    if lost {
+        log.warn("Connection to name-converter failed.");
+    }
     let code = match &result {
+        _ if lost => ExitCode::SOCKET,
         Ok(code) => *code,
         Err(error) => error.exit_code(),
     };
@@ -164,6 +181,7 @@ fn impose(
     let timeout = u32::try_from(*settings.timeout).ok().filter(|&seconds| seconds > 0);
     connection.timeout = smaller(connection.timeout.filter(|&seconds| seconds > 0), timeout);
     connection.bwlimit = smaller(connection.bwlimit, daemon.bwlimit);
+    let converts = entry.name_converter.is_some();
     let attributes = &mut options.attributes;
     attributes.munge_links = Some(entry.munge);
     attributes.insecure_links = *settings.insecure_links;
@@ -174,7 +192,7 @@ fn impose(
     } else if attributes.super_user == SuperUser::Fake {
         attributes.super_user = SuperUser::Yes;
     }
-    attributes.numeric_ids |= settings.numeric_ids.unwrap_or(entry.chrooted);
+    attributes.numeric_ids |= settings.numeric_ids.unwrap_or(entry.chrooted && !converts);
     if let Some(wanted) = *settings.open_noatime {
         attributes.open_noatime = wanted;
     }
@@ -199,81 +217,9 @@ fn impose(
     if options.data.temp_dir.is_none() && !entry.temp_dir.is_empty() {
         options.data.temp_dir = Some(entry.temp_dir.clone());
     }
-    OptionPaths { entry }.impose(options)
-}
-
-/// Paths in options lie in the module, and not where it hides something.
-struct OptionPaths<'a> {
-    entry: &'a Entry,
-}
-
-impl OptionPaths<'_> {
-    fn impose(&self, options: &mut Options) -> Result<(), Refusal> {
-        let rejected = || Refusal {
-            text: b"rsync: Your options have been rejected by the server.".to_vec(),
-            code: ExitCode::UNSUPPORTED.number(),
-        };
-        for path in [&mut options.data.temp_dir, &mut options.data.backup_dir].into_iter().flatten()
-        {
-            *path = self.bring_inside(path, false);
-            if self.hides(path) {
-                return Err(rejected());
-            }
-        }
-        // Files to be read by name: the engine brings them inside when it opens them.
-        let lists = options.select.files_from.iter().filter_map(|list| match list {
-            FilesFrom::Local(path) => Some(path),
-            _ => None,
-        });
-        let rules = options.select.filters.iter().filter_map(|argument| match argument {
-            FilterArgument::IncludeFrom(path) | FilterArgument::ExcludeFrom(path) => Some(path),
-            _ => None,
-        });
-        if lists.chain(rules).any(|path| self.hides_name(path, false)) {
-            return Err(rejected());
-        }
-        if let Partial::Dir(path) = &mut options.data.partial {
-            let absolute = path.starts_with(b"/");
-            *path = self.bring_inside(path, true);
-            if absolute && self.hides(path) {
-                let text = b"Your options have been rejected by the server.".to_vec();
-                return Err(Refusal { text, code: ExitCode::USAGE.number() });
-            }
-        }
-        for path in options.data.alt_dest.iter_mut().flat_map(|alternates| &mut alternates.dirs) {
-            *path = self.bring_inside(path, true);
-            if self.hides(path) {
-                let text = b"Your options have been rejected by the server.".to_vec();
-                return Err(Refusal { text, code: ExitCode::USAGE.number() });
-            }
-        }
-        Ok(())
-    }
-
-    /// A leading slash means the module's root. What a relative path means is known only at the destination, which keeps
-    /// it inside.
-    fn bring_inside(&self, path: &[u8], keeps_parents: bool) -> Vec<u8> {
-        if !self.entry.sanitizes() {
-            return path.to_vec();
-        }
-        match path.strip_prefix(b"/") {
-            Some(below) => message![self.entry.path, b"/", sanitize_line(below)],
-            None if keeps_parents => path.to_vec(),
-            None => sanitize_line(path),
-        }
-    }
-
-    fn hides(&self, path: &[u8]) -> bool {
-        let below = path.strip_prefix(&self.entry.path[..]).unwrap_or(path);
-        self.hides_name(below, true)
-    }
-
-    fn hides_name(&self, path: &[u8], is_directory: bool) -> bool {
-        // What is no path is refused when it is opened.
-        let Ok(clean) = RelPathBuf::sanitize(path) else { return false };
-        let name = FilterName { is_directory, ..FilterName::file(clean.as_bytes()) };
-        !clean.as_path().is_root() && self.entry.filter.excludes_any_component(&name)
-    }
+    let paths =
+        OptionPaths { root: &entry.path, sanitizes: entry.sanitizes(), filter: &entry.filter };
+    paths.impose(options)
 }
 
 /// A direction that the module does not allow (docs/spec daemon.md 10.5).

@@ -53,7 +53,6 @@ pub(crate) fn in_module(settings: &ModuleSettings) -> Vec<Unperformed> {
         }
     };
     let s = settings;
-    check("name converter", !s.name_converter.is_empty(), s.name_converter.origin());
     check("charset", !s.charset.is_empty(), s.charset.origin());
     all
 }

@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use syncline_options::values::flags::Debug;
 use syncline_wire::list::EntryRef;
 use syncline_wire::{ItemFlags, TextKind};
 
@@ -190,6 +191,15 @@ pub enum Notice<'a> {
     },
     /// What a rule decided about a name (debug FILTER).
     FilterDecision(&'a str),
+    /// A batch has content that is not wanted here (any more).
+    BatchedUpdateSkipped {
+        /// Whose.
+        path: &'a [u8],
+        /// A second attempt.
+        again: bool,
+    },
+    /// The server ends a silence earlier than we would.
+    TimeoutOfServer(i32),
     /// Whether deltas are used, once (debug FLIST).
     DeltaTransmission(bool),
 }
@@ -277,8 +287,18 @@ pub enum Event<'a> {
         /// The bytes.
         text: &'a [u8],
     },
+    /// What the sink has of a file stays as it is: the file is not what was listed, or could not be read (only where
+    /// [`Job::exact`](crate::Job::exact)).
+    Withheld {
+        /// Path below the source.
+        path: &'a [u8],
+        /// Why it could not be read; none if it changed.
+        why: Option<&'a str>,
+    },
     /// A file's data moves.
     Progress(Progress<'a>),
+    /// What somebody who looks for a fault wants to know (`--debug`). Made only for an observer that traces.
+    Trace(&'a [u8]),
 }
 
 /// Takes the events of a run. Called from several threads, in the order things happened on each.
@@ -288,6 +308,11 @@ pub trait Observer: Send + Sync {
 
     /// Whether [`Event::Progress`] is wanted; where nobody looks it is not made.
     fn wants_progress(&self) -> bool {
+        false
+    }
+
+    /// Whether [`Event::Trace`] about this is wanted.
+    fn traces(&self, _flag: Debug, _level: u8) -> bool {
         false
     }
 }
@@ -343,6 +368,18 @@ impl Monitor {
     /// Tells a warning.
     pub fn warn(&self, text: impl Into<Vec<u8>>) {
         self.problem(Problem::new(Severity::Warning, text));
+    }
+
+    /// Traces what happens; the text is made only where it is wanted.
+    pub fn trace(&self, flag: Debug, level: u8, text: impl FnOnce() -> Vec<u8>) {
+        if self.observer.traces(flag, level) {
+            self.tell(&Event::Trace(&text()));
+        }
+    }
+
+    /// Whether a trace about this is wanted.
+    pub fn traces(&self, flag: Debug, level: u8) -> bool {
+        self.observer.traces(flag, level)
     }
 
     /// Whether progress is worth telling.

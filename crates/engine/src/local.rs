@@ -12,13 +12,15 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, never, select, unbounded};
+use syncline_delta::SearchIndex;
 use syncline_filter::{Filter, Rules, Side};
 use syncline_fs::{OpenSource, SourceFile, Stat};
-use syncline_options::options::{Append, FilesFrom};
+use syncline_options::options::{Append, FilesFrom, SuperUser};
+use syncline_options::values::flags::Debug;
 use syncline_wire::list::{EntryRef, FileList, FileLists, IdNames};
 use syncline_wire::{CompatFlags, IoErrors, Item, Side as WireSide};
 
-use crate::link::{Content, Offer, Offers, Received};
+use crate::link::{Content, Offer, Offers, Received, Sums};
 use crate::session::{check_options, complete, local_lines, own_version};
 use crate::sink::apply::{self, Incoming, Outcome};
 use crate::sink::collect::Batch;
@@ -49,6 +51,8 @@ pub struct LocalPlan {
     pub job: Job,
     /// What is copied.
     pub sources: Vec<Vec<u8>>,
+    /// What is copied in place of the sources.
+    pub names: Option<Names>,
     /// Where it goes; none lists.
     pub destination: Option<Vec<u8>>,
     /// There is no destination.
@@ -78,9 +82,10 @@ impl LocalPlan {
     }
 
     fn copy(self, begun: &dyn Fn(&Terms), monitor: &Monitor) -> Result<()> {
-        let Self { job, sources, destination, listing, start, rules, mut files } = self;
+        let Self { job, sources, names, destination, listing, start, rules, mut files } = self;
         let protocol = own_version(&job.options, WireSide::Client)?;
         check_options(&job.options, protocol)?;
+        job.take_identity(Role::Sender)?;
         let mut terms = Terms::local(&job.options, protocol);
         if listing {
             // One list, in order.
@@ -91,6 +96,7 @@ impl LocalPlan {
         let mut filter = Filter::new(&complete.rules, Side::Sender);
         filter.set_role("sender");
         let names = match &job.options.select.files_from {
+            _ if names.is_some() => names.unwrap_or(Names::Arguments(Vec::new())),
             None => Names::Arguments(sources),
             Some(file) => {
                 let path: &[u8] = match file {
@@ -171,9 +177,11 @@ fn run(
             rounds: terms.protocol.generator_rounds().into(),
             heard: 0,
         };
-        let received = receive_with(job, terms, plan, &mut offers, monitor, |context, reports| {
-            Near::link(context, reports, tree, known, say)
-        });
+        let sink_job = sink_job(job);
+        let received =
+            receive_with(&sink_job, terms, plan, &mut offers, monitor, |context, reports| {
+                Near::link(context, reports, tree, known, say)
+            });
         drop(offers);
         match (received, scanner.join().unwrap_or(Err(Error::Stopped))) {
             (Ok(()), Ok(()) | Err(Error::Stopped)) => Ok(()),
@@ -181,6 +189,20 @@ fn run(
             (Ok(()) | Err(Error::Stopped), Err(error)) | (Err(error), _) => Err(error),
         }
     })
+}
+
+/// What the sink is to do: `-M` speaks to it alone.
+fn sink_job(job: &Job) -> Job {
+    let mut sink = job.clone();
+    for word in &job.options.connection.remote_options {
+        sink.options.attributes.super_user = match word.as_slice() {
+            b"--fake-super" => SuperUser::Fake,
+            b"--super" => SuperUser::Yes,
+            b"--no-super" => SuperUser::No,
+            _ => continue,
+        };
+    }
+    sink
 }
 
 /// The lists that are in work, and where their entries are.
@@ -342,6 +364,8 @@ struct Task {
     existing: Option<Stat>,
     redo: bool,
     source: SourceFile,
+    /// The blocks of the basis, where differences are wanted.
+    basis: Option<SearchIndex>,
 }
 
 /// Files under way.
@@ -521,6 +545,8 @@ impl Outlet for Near<'_> {
         tally.transferred.add(1);
         tally.transferred_size.add(order.entry.size());
         self.tell(order, None);
+        let text = || [b"[sender] sending ", &order.entry.path()[..]].concat();
+        context.monitor.trace(Debug::Send, 1, text);
         self.pace.begun += source.length();
         self.busy.begin();
         let task = Task {
@@ -531,6 +557,10 @@ impl Outlet for Near<'_> {
             existing: order.existing.copied(),
             redo: order.redo,
             source,
+            basis: match order.sums {
+                Sums::Blocks(_, signature) => Some(SearchIndex::new(signature.clone())),
+                Sums::Nothing | Sums::Prefix(_) => None,
+            },
         };
         self.tasks.send(task).map_err(|_| Error::Stopped)?;
         if self.one_by_one {
@@ -594,6 +624,7 @@ fn work(
 fn copy(context: &Context<'_>, task: &Task, path: &mut Vec<u8>) -> Result<Outcome> {
     let Some(entry) = task.batch.list.get(task.position) else { return Ok(Outcome::Failed) };
     context.put_target(entry, path);
+    context.monitor.trace(Debug::Recv, 1, || [b"[receiver] receiving ", &path[..]].concat());
     let incoming = Incoming {
         entry,
         item: &task.item,
@@ -602,8 +633,10 @@ fn copy(context: &Context<'_>, task: &Task, path: &mut Vec<u8>) -> Result<Outcom
         redo: task.redo,
         counts: Some(context.entries_up_to(task.index, task.batch.number)),
     };
-    let applied = apply::receive(context, incoming, Content::File(&task.source))?;
-    let moved = Moved { data: task.source.length(), ..Moved::default() };
+    let content = Content::File(&task.source, task.basis.as_ref());
+    let applied = apply::receive(context, incoming, content)?;
+    let digest = applied.digest.as_deref();
+    let moved = Moved { data: applied.literal, digest, ..Moved::default() };
     context.tell_item(entry, &task.item, Some(moved));
     Ok(applied.outcome)
 }

@@ -93,6 +93,7 @@ impl Push {
     ) -> Result<ExitCode> {
         let mut files = OperatorFiles::default();
         let plan = ClientPlan {
+            names: None,
             job: Job::new(self.options.clone(), Place::Client),
             sources: vec![b"src/".to_vec()],
             requested: (vec![b"m/dst/".to_vec()], true),

@@ -24,6 +24,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod account_files;
 mod acl;
 mod attributes;
 mod backup;
@@ -47,6 +48,7 @@ mod write;
 
 pub use rustix::io::Errno;
 
+pub use account_files::AccountFiles;
 pub use acl::{Acl, AclKind};
 pub use attributes::{Attributes, WantedXattrs, Xattrs};
 pub use backup::{BackedUp, BackupFor, Preserve, copy_object};
@@ -64,5 +66,5 @@ pub use source::{Copier, Holes, OpenSource, SourceFile};
 pub use stat::{Device, Kind, Stat, Time};
 pub use temp::{TempFile, TempFiles};
 pub use tree::Obstruction;
-pub use users::{Accounts, Identity};
+pub use users::{AccountSource, Accounts, Identity, NameServices};
 pub use write::{FileWriter, Space, sync};

@@ -1,15 +1,57 @@
 //! Users and groups: names, ids, and what this process may do.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use syncline_sys::accounts;
 
-/// The machine's user and group names, each looked up once.
+/// What knows the names and ids of users and groups.
+pub trait AccountSource: Debug + Send + Sync {
+    /// The name of user `id`.
+    fn user_name(&self, id: u32) -> Option<Vec<u8>>;
+
+    /// The id of the user called `name`.
+    fn user_id(&self, name: &[u8]) -> Option<u32>;
+
+    /// The name of group `id`.
+    fn group_name(&self, id: u32) -> Option<Vec<u8>>;
+
+    /// The id of the group called `name`.
+    fn group_id(&self, name: &[u8]) -> Option<u32>;
+}
+
+/// The machine's own accounts, from whatever services its C library asks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NameServices;
+
+impl AccountSource for NameServices {
+    fn user_name(&self, id: u32) -> Option<Vec<u8>> {
+        Some(accounts::user_by_id(id).ok()??.name)
+    }
+
+    fn user_id(&self, name: &[u8]) -> Option<u32> {
+        Some(accounts::user_by_name(name).ok()??.id)
+    }
+
+    fn group_name(&self, id: u32) -> Option<Vec<u8>> {
+        Some(accounts::group_by_id(id).ok()??.name)
+    }
+
+    fn group_id(&self, name: &[u8]) -> Option<u32> {
+        Some(accounts::group_by_name(name).ok()??.id)
+    }
+}
+
+/// User and group names, each looked up once; clones share what they know.
 ///
 /// A name or id that cannot be looked up, for whatever reason, is unknown: it never becomes id 0.
-#[derive(Debug, Default)]
-pub struct Accounts {
+#[derive(Clone, Debug)]
+pub struct Accounts(Arc<Known>);
+
+#[derive(Debug)]
+struct Known {
+    source: Box<dyn AccountSource>,
     user_names: Cache<u32, Vec<u8>>,
     user_ids: Cache<Vec<u8>, u32>,
     group_names: Cache<u32, Vec<u8>>,
@@ -17,29 +59,46 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    /// Nothing looked up yet.
+    /// The machine's own, nothing looked up yet.
     pub fn new() -> Self {
-        Self::default()
+        Self::of(NameServices)
+    }
+
+    /// Those of this source, nothing looked up yet.
+    pub fn of(source: impl AccountSource + 'static) -> Self {
+        Self(Arc::new(Known {
+            source: Box::new(source),
+            user_names: Cache::default(),
+            user_ids: Cache::default(),
+            group_names: Cache::default(),
+            group_ids: Cache::default(),
+        }))
     }
 
     /// The name of user `id`.
     pub fn user_name(&self, id: u32) -> Option<Vec<u8>> {
-        self.user_names.find(id, || Some(accounts::user_by_id(id).ok()??.name))
+        self.0.user_names.find(id, || self.0.source.user_name(id))
     }
 
     /// The id of the user called `name`.
     pub fn user_id(&self, name: &[u8]) -> Option<u32> {
-        self.user_ids.find(name.to_vec(), || Some(accounts::user_by_name(name).ok()??.id))
+        self.0.user_ids.find(name.to_vec(), || self.0.source.user_id(name))
     }
 
     /// The name of group `id`.
     pub fn group_name(&self, id: u32) -> Option<Vec<u8>> {
-        self.group_names.find(id, || Some(accounts::group_by_id(id).ok()??.name))
+        self.0.group_names.find(id, || self.0.source.group_name(id))
     }
 
     /// The id of the group called `name`.
     pub fn group_id(&self, name: &[u8]) -> Option<u32> {
-        self.group_ids.find(name.to_vec(), || Some(accounts::group_by_name(name).ok()??.id))
+        self.0.group_ids.find(name.to_vec(), || self.0.source.group_id(name))
+    }
+}
+
+impl Default for Accounts {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

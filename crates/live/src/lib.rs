@@ -26,24 +26,36 @@
 //! ```
 
 mod backoff;
+mod check;
 mod error;
 mod hooks;
 mod journal;
 mod key;
+mod lock;
 mod log;
+mod mirror;
+mod notify;
 mod outbox;
+mod push;
 mod queue;
 mod record;
 pub mod schedule;
+mod service;
 pub mod state;
 pub mod status;
+mod status_file;
 mod storage;
+mod target;
 
 pub use backoff::{Backoff, Policy};
+pub use check::{Finding, check, validate};
 pub use error::Error;
 pub use hooks::{Change, Hooks};
 pub use log::{Log, LogLevel};
+pub use notify::{Notifier, Watchdog};
 pub use outbox::{Outbox, Recovery};
 pub use queue::{Batch, Below, Look, Pending, Queue, Todo};
+pub use service::{Service, ServiceError, StartOptions, once};
+pub use status_file::StatusFile;
 pub use storage::{Directory, Storage};
 pub use syncline_conf::live::JournalSync;

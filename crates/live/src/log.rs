@@ -33,6 +33,14 @@ impl Log {
         })
     }
 
+    /// Lines on standard error as they are, for what a person typed.
+    pub fn plain() -> Self {
+        Self::to(|_, text| {
+            // Nobody to tell when standard error is closed.
+            let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
+        })
+    }
+
     /// Lines to somebody else.
     pub fn to(sink: impl Fn(LogLevel, &str) + Send + Sync + 'static) -> Self {
         let level = Arc::new(AtomicU8::new(LogLevel::Info as u8));

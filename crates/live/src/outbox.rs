@@ -163,6 +163,15 @@ impl<S: Storage> Outbox<S> {
         }
     }
 
+    /// When [`tick`](Self::tick) has something to do; none if nothing waits for it.
+    pub fn due(&self) -> Option<Duration> {
+        if self.trouble.is_some() {
+            return Some(self.repaired_at.saturating_add(REPAIR_EVERY));
+        }
+        let waits = self.unsynced && self.policy == JournalSync::Batch;
+        waits.then(|| self.synced_at.saturating_add(SYNC_EVERY))
+    }
+
     /// Ends as a program should: what waits is kept, and the next start may trust it.
     pub fn close(mut self) -> Result<(), Error> {
         self.queue.give_back();

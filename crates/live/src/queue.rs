@@ -254,6 +254,18 @@ impl Queue {
         self.waiting.values().chain(under_way).map(|entry| entry.since).min()
     }
 
+    /// Whether anything waits at or below this path, or above it with what is below.
+    pub fn concerns(&self, path: RelPath<'_>) -> bool {
+        let key = Key::of(path);
+        let below = self.waiting.range((Bound::Included(&key), Bound::Unbounded)).next();
+        below.is_some_and(|(other, _)| *other == key || other.is_below(&key))
+            || key.ancestors().any(|above| {
+                self.waiting.get(&above).is_some_and(|entry| {
+                    entry.todo == Todo::Remove || entry.todo.below() > Below::Nothing
+                })
+            })
+    }
+
     /// What waits, in the order of a walk.
     pub fn iter(&self) -> impl Iterator<Item = Pending> {
         self.waiting.iter().map(|(key, entry)| Pending {

@@ -31,10 +31,10 @@ impl Offer {
 
 /// What a mode of the table has to offer.
 fn offers(mode: Mode) -> Vec<Offer> {
-    let documented = rows().filter(|row| row.mode == mode);
+    let documented = rows().filter(|row| row.is_in(mode));
     documented
         .map(|row| Offer {
-            letter: row.short.filter(|_| !row.names.is_empty() || row.hidden.is_empty()),
+            letter: row.letter_in(mode).filter(|_| !row.names.is_empty() || row.hidden.is_empty()),
             names: row.names.to_vec(),
             plain: row.shown_negations.to_vec(),
             value: match row.argument {
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn shells_accept_their_completions() {
-        for mode in [Mode::Transfer, Mode::Daemon] {
+        for mode in [Mode::Transfer, Mode::Daemon, Mode::Live] {
             for (shell, script) in [
                 ("bash", bash("syncline", mode)),
                 ("zsh", zsh("syncline", mode)),

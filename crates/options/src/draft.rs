@@ -142,7 +142,9 @@ impl Draft {
             Effect::Integer(field) => *field(self) = Some(occurrence.integer()),
             Effect::Text(field) => *field(self) = Some(occurrence.text().to_vec()),
             Effect::Custom(effect) => effect(self, occurrence)?,
-            Effect::Daemon(_) | Effect::SwitchToDaemon => return Err(UsageError::HackAttempt),
+            Effect::Daemon(_) | Effect::Live(_) | Effect::SwitchToDaemon => {
+                return Err(UsageError::HackAttempt);
+            }
         }
         Ok(())
     }

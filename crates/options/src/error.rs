@@ -39,6 +39,8 @@ pub enum Speaker {
     Server,
     /// `--daemon`.
     Daemon,
+    /// A live mirror's command line.
+    Live,
 }
 
 /// What is wrong with one word.
@@ -391,6 +393,9 @@ fn word_error(speaker: Speaker, word: &[u8], problem: WordProblem) -> String {
     let mut text = word_text(speaker, word, problem);
     if speaker == Speaker::Daemon {
         return format!("rsync: {} (in daemon mode)\n{DAEMON_HINT}", Shown(&text));
+    }
+    if speaker == Speaker::Live {
+        return format!("synclive: {}", Shown(&text));
     }
     text.truncate(WORD_ERROR_LIMIT);
     format!("rsync: {}", Shown(&text))

@@ -56,9 +56,53 @@ pub fn daemon_help(version: &str, program: &str) -> String {
     text
 }
 
+/// The forms of a live mirror's command line.
+pub(crate) const LIVE_SYNOPSES: &[&str] = &[
+    "[OPTION]... SRC TARGET...",
+    "[OPTION]... --config FILE",
+    "[OPTION]... -o confxml.xml",
+    "once [OPTION]... {SRC TARGET... | --config FILE}",
+    "check [OPTION]... {SRC TARGET... | --config FILE}",
+    "migrate [OPTION]... {confxml.xml | lsyncd.conf.lua}",
+    "status [--status-addr ADDR:PORT | --config FILE]",
+    "retry --config FILE",
+    "allow MIRROR --config FILE",
+];
+
+/// The help of live mirrors.
+pub fn live_help(version: &str) -> String {
+    let mut text = format!(
+        "{}\n\nKeeps a directory identical on one or many targets, within milliseconds of each change.\n\n",
+        version.trim_end()
+    );
+    for (count, synopsis) in LIVE_SYNOPSES.iter().enumerate() {
+        let start = if count == 0 { "Usage:" } else { "  or  " };
+        let _ = writeln!(text, "{start} synclive {synopsis}");
+    }
+    text.push_str(
+        "A TARGET is [USER@]HOST::MODULE, rsync://[USER@]HOST[:PORT]/MODULE, [USER@]HOST:DIR or a directory.\n\
+         Everything is kept, as with -a, and what goes is removed.\n\nOptions\n",
+    );
+    for row in rows().filter(|row| row.mode == Mode::Live) {
+        put(&mut text, row, Mode::Live);
+    }
+    text.push_str("\nOptions of rsync\n");
+    for row in rows().filter(|row| row.mode != Mode::Live && row.is_in(Mode::Live)) {
+        put(&mut text, row, Mode::Live);
+    }
+    text.push_str("\nThe manual synclive(1) says more.\n");
+    text
+}
+
+fn put(text: &mut String, row: &Row, mode: Mode) {
+    for (names, description) in lines(row, mode) {
+        let _ = writeln!(text, "{names:<DESCRIPTION_COLUMN$}{description}");
+    }
+}
+
 fn list(text: &mut String, mode: Mode) {
     for row in rows().filter(|row| row.mode == mode) {
-        for (names, description) in lines(row) {
+        for (names, description) in lines(row, mode) {
             let _ = writeln!(text, "{names:<DESCRIPTION_COLUMN$}{description}");
         }
         if row.names.first() == Some(&"archive") {
@@ -72,14 +116,15 @@ fn list(text: &mut String, mode: Mode) {
 }
 
 /// The lines of one option: one for each name that is shown.
-fn lines(row: &Row) -> Vec<(String, String)> {
+fn lines(row: &Row, mode: Mode) -> Vec<(String, String)> {
     let mut lines = Vec::new();
-    let mark = if row.origin == Origin::Ours { " (Syncline only)" } else { "" };
+    let mark =
+        if row.origin == Origin::Ours && mode != Mode::Live { " (Syncline only)" } else { "" };
     let value = match row.argument {
         Argument::None => String::new(),
         Argument::Integer(name) | Argument::Text(name) => format!("={name}"),
     };
-    let letter = row.short.map(|letter| format!("-{}", letter as char));
+    let letter = row.letter_in(mode).map(|letter| format!("-{}", letter as char));
     let is_hidden = row.names.is_empty() && (!row.hidden.is_empty() || letter.is_none());
     match (row.names.first(), letter) {
         (Some(name), Some(letter)) => {
@@ -89,7 +134,10 @@ fn lines(row: &Row) -> Vec<(String, String)> {
             lines.push((format!("--{name}{value} "), format!("{}{mark}", row.help)));
         }
         (None, Some(letter)) if !is_hidden => {
-            lines.push((format!("{letter} "), format!("{}{mark}", row.help)));
+            lines.push((
+                format!("{letter}{} ", value.replace('=', " ")),
+                format!("{}{mark}", row.help),
+            ));
         }
         _ => {}
     }
@@ -136,7 +184,11 @@ mod tests {
 
     #[test]
     fn lines_fit_a_terminal() {
-        for line in help("x", "syncline").lines().chain(daemon_help("x", "synclined").lines()) {
+        for line in help("x", "syncline")
+            .lines()
+            .chain(daemon_help("x", "synclined").lines())
+            .chain(live_help("x").lines())
+        {
             assert!(line.len() <= 110, "{line}");
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::help::SYNOPSES;
+use crate::help::{LIVE_SYNOPSES, SYNOPSES};
 use crate::table::{Argument, Category, Mode, Origin, Row, rows};
 
 /// `syncline(1)`.
@@ -45,6 +45,58 @@ pub fn daemon_man_page(version: &str, date: &str) -> String {
     page
 }
 
+/// `synclive(1)`.
+pub fn live_man_page(version: &str, date: &str) -> String {
+    let mut page = head(
+        "SYNCLIVE",
+        1,
+        version,
+        date,
+        "synclive \\- keep directories identical on other machines, live",
+    );
+    page.push_str(".SH SYNOPSIS\n");
+    for synopsis in LIVE_SYNOPSES {
+        let _ = writeln!(page, ".B synclive\n{}\n.br", escape(synopsis));
+    }
+    page.push_str(LIVE_DESCRIPTION);
+    options(&mut page, Mode::Live, Category::Live);
+    for category in Category::ALL.iter().filter(|category| **category != Category::Live) {
+        options(&mut page, Mode::Live, *category);
+    }
+    page.push_str(LIVE_REST);
+    page
+}
+
+const LIVE_DESCRIPTION: &str = ".SH DESCRIPTION\n\
+    Synclive keeps a directory identical on one or many targets: rsync daemons, machines reached by a remote shell, \
+    directories of this machine. It watches, compares everything once, and then sends what changes, within milliseconds. \
+    The far end is any rsync. Everything is kept as with \\-a, and what goes is removed.\n.PP\n\
+    Each target has a durable queue and a worker of its own: one that is slow, full or gone delays no other, and gets all \
+    that it missed when it is back. A source that is empty, unmounted or another directory than before removes nothing \
+    anywhere until a person allows it.\n\
+    .SS Commands\n\
+    .TP\n.B once\nCompare everything with each target, push what differs, and end.\n\
+    .TP\n.B check\nRead everything, open a session with each target, and say what would be refused.\n\
+    .TP\n.B migrate\nPrint a configuration of sersync or lsyncd as synclive.toml, and on standard error a note for all that \
+    changes its meaning. Status 3: something has no translation and is named.\n\
+    .TP\n.B status\nPrint the state of the mirrors that run. Status 0: live, 1: behind, 2: in trouble, 3: not running.\n\
+    .TP\n.B retry\nTry all targets at once, whatever their pauses.\n\
+    .TP\n.B allow\nRelease what a mirror holds back for a person's word: many removals, an empty source, another source.\n\
+    .PP\nA directory of such a name is written ./once.\n\
+    .SH OPTIONS\n";
+
+const LIVE_REST: &str = ".SH SIGNALS\n\
+    .TP\n.B SIGTERM, SIGINT\nSend what can be sent within stop\\-within, keep the rest in the journals, end with status 0. \
+    A second one ends at once.\n\
+    .TP\n.B SIGHUP\nRead the configuration again; mirrors that are the same as before go on undisturbed, and a bad file changes \
+    nothing.\n\
+    .TP\n.B SIGUSR1\nLog the state.\n\
+    .TP\n.B SIGUSR2\nTry all targets at once.\n\
+    .SH EXIT STATUS\n0: ended as asked. 1: cannot do its work. 2: the command line or the configuration is wrong. 4: another \
+    instance uses the state directory. once: that of rsync, of the worst target.\n\
+    .SH FILES\n.TP\n.I /etc/synclive.toml\nThe configuration of the service.\n.TP\n.I /var/lib/synclive\nQueues and identities.\n\
+    .SH SEE ALSO\n.BR syncline (1),\n.BR synclined (8)\n";
+
 /// The head of a page, up to its one-line summary.
 pub fn head(name: &str, section: u8, version: &str, date: &str, summary: &str) -> String {
     format!(
@@ -54,8 +106,8 @@ pub fn head(name: &str, section: u8, version: &str, date: &str, summary: &str) -
 
 fn options(page: &mut String, mode: Mode, category: Category) {
     let mut headed = false;
-    for row in rows().filter(|row| row.mode == mode && row.category == category) {
-        let tag = tag(row);
+    for row in rows().filter(|row| row.is_in(mode) && row.category == category) {
+        let tag = tag(row, mode);
         if tag.is_empty() {
             continue;
         }
@@ -72,14 +124,14 @@ fn options(page: &mut String, mode: Mode, category: Category) {
                 row.negations.iter().map(|name| format!("\\-\\-{}", escape(name))).collect();
             let _ = writeln!(page, "Switched off by {}.", names.join(", "));
         }
-        if row.origin == Origin::Ours {
+        if row.origin == Origin::Ours && mode != Mode::Live {
             page.push_str("Only Syncline has this option.\n");
         }
     }
 }
 
 /// The names of an option in bold; empty for one that is not documented.
-fn tag(row: &Row) -> String {
+fn tag(row: &Row, mode: Mode) -> String {
     let value = match row.argument {
         Argument::None => String::new(),
         Argument::Integer(name) | Argument::Text(name) => format!("=\\fI{}\\fR", escape(name)),
@@ -87,7 +139,7 @@ fn tag(row: &Row) -> String {
     let mut tags: Vec<String> =
         row.names.iter().map(|name| format!("\\fB\\-\\-{}\\fR{value}", escape(name))).collect();
     tags.extend(row.shown_negations.iter().map(|name| format!("\\fB\\-\\-{}\\fR", escape(name))));
-    if let Some(letter) = row.short
+    if let Some(letter) = row.letter_in(mode)
         && (!row.names.is_empty() || row.hidden.is_empty())
     {
         tags.push(format!("\\fB\\-{}\\fR", escape(&(letter as char).to_string())));

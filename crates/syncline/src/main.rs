@@ -10,6 +10,8 @@ mod help;
 mod hints;
 mod output;
 mod password;
+mod script;
+mod serve_only;
 mod server;
 mod signals;
 
@@ -37,6 +39,7 @@ fn run(words: &[Vec<u8>]) -> Code {
         Ok(Command::InfoHelp) => help::print(&flags::info_help()),
         Ok(Command::DebugHelp) => help::print(&flags::debug_help()),
         Ok(Command::Daemon(_)) => become_daemon(),
+        Ok(Command::ServeOnly(asked)) => serve_only::run(&asked),
         Ok(_) => fail("rsync: this mode is not performed by syncline", Code::UNSUPPORTED),
         Err(error) => usage(&error, words.iter().any(|word| word == b"--server")),
     }
@@ -56,7 +59,7 @@ pub(crate) fn context() -> Context {
     let variables = std::env::vars_os().map(|(name, value)| (name.into_vec(), value.into_vec()));
     Context {
         environment: Environment::from_variables(variables),
-        ..Context::at(jiff::Zoned::now())
+        ..Context::at(jiff::Timestamp::now().to_zoned(syncline_engine::report::local_zone()))
     }
 }
 

@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::io::{self, Write};
 
-use jiff::Zoned;
-use syncline_engine::report::{Class, Output};
+use jiff::Timestamp;
+use syncline_engine::report::{Class, Output, local_zone};
 use syncline_options::Options;
 use syncline_options::options::StderrMode;
 
@@ -18,8 +18,6 @@ pub(crate) struct Streams {
     eight_bit: bool,
     utf8: bool,
     log: Option<File>,
-    /// A line without its end stands on this stream.
-    open_line: bool,
 }
 
 impl Streams {
@@ -30,14 +28,13 @@ impl Streams {
             eight_bit: options.output.eight_bit,
             utf8: locale_is_utf8(),
             log,
-            open_line: false,
         }
     }
 
     fn write_log(&mut self, text: &[u8]) {
         let Some(log) = &mut self.log else { return };
-        let head =
-            format!("{} [{}] ", Zoned::now().strftime("%Y/%m/%d %H:%M:%S"), std::process::id());
+        let now = Timestamp::now().to_zoned(local_zone());
+        let head = format!("{} [{}] ", now.strftime("%Y/%m/%d %H:%M:%S"), std::process::id());
         let line = text.strip_suffix(b"\n").unwrap_or(text);
         if line.is_empty() {
             return;
@@ -63,12 +60,9 @@ impl Output for Streams {
         let shown = escape::terminal(text, self.utf8, self.eight_bit);
         if info && !self.all_to_stderr {
             to_stdout(&shown);
-            self.open_line = !matches!(shown.last(), Some(b'\n' | b'\r') | None);
         } else {
-            if std::mem::take(&mut self.open_line) {
-                to_stdout(b"\n");
-            }
             to_stderr(&shown);
+            crate::hints::tell(&String::from_utf8_lossy(text));
         }
     }
 }

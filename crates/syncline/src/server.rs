@@ -1,14 +1,16 @@
 //! `--server`: the far end of a client's run, on standard input and output.
 
 use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use syncline_engine::report::{Class, Direction, Output, Report, Setting};
 use syncline_engine::session::{Connection, ServerPlan, ServerVoice};
 use syncline_engine::source::{CvsPlaces, OperatorFiles};
-use syncline_engine::{Error, Event, ExitCode, Job, Monitor, Observer, Place, Role};
+use syncline_engine::{Cause, Error, Event, ExitCode, Job, Monitor, Observer, Place, Role};
 use syncline_options::options::StderrMode;
+use syncline_options::values::flags::Debug;
 use syncline_options::{Command, Options};
 use syncline_wire::{Message, TextKind};
 
@@ -35,11 +37,13 @@ pub(crate) fn run(options: Options, words: &[Vec<u8>]) -> ExitCode {
     if let Some(error) = syncline_engine::unperformed(&options) {
         return crate::usage(&error, true);
     }
-    let job = Job { options, ..job };
-    serve(job, connection)
+    // The first argument is the dot that ends the options.
+    let arguments = options.arguments.iter().skip(1).cloned().collect();
+    let start = std::env::current_dir().unwrap_or_default();
+    serve(Job { options, ..job }, connection, arguments, start)
 }
 
-fn connect(options: &Options, job: &Job) -> Result<Connection, Error> {
+pub(crate) fn connect(options: &Options, job: &Job) -> Result<Connection, Error> {
     let failed = |error: std::io::Error| {
         Error::system(ExitCode::IPC, Role::Server, "standard streams", error)
     };
@@ -71,15 +75,19 @@ fn seclude(
     }
 }
 
-fn serve(job: Job, connection: Connection) -> ExitCode {
+/// Runs what was asked for; relative names begin at `start`.
+pub(crate) fn serve(
+    job: Job,
+    connection: Connection,
+    arguments: Vec<Vec<u8>>,
+    start: PathBuf,
+) -> ExitCode {
     let options = job.options.clone();
     let interrupt = job.interrupt.clone();
-    // The first argument is the dot that ends the options.
-    let arguments = options.arguments.iter().skip(1).cloned().collect();
     let mode = options.output.stderr;
     let variable = |name: &str| std::env::var(name).ok();
     let files = OperatorFiles {
-        insecure: options.attributes.insecure_links,
+        paths: job.paths.clone(),
         cvs: CvsPlaces {
             home: std::env::home_dir(),
             environment: variable("CVSIGNORE").unwrap_or_default().into_bytes(),
@@ -89,7 +97,7 @@ fn serve(job: Job, connection: Connection) -> ExitCode {
     let plan = ServerPlan {
         job,
         arguments,
-        start: std::env::current_dir().unwrap_or_default(),
+        start,
         files,
         settled: None,
         lists: (variable("RSYNC_CHECKSUM_LIST"), variable("RSYNC_COMPRESS_LIST")),
@@ -103,15 +111,22 @@ fn serve(job: Job, connection: Connection) -> ExitCode {
         spoken = Some(Arc::clone(&report));
         Monitor::new(Arc::new(Observed { report, voice }))
     });
-    match (result, spoken) {
-        (Err(_), _) if interrupt.is_raised() => ExitCode::SIGNAL,
-        (Ok(code) | Err(Error::PeerExit(code)), _) => code,
-        (Err(error), Some(report)) => {
+    match (result, interrupt.cause(), spoken) {
+        (Err(_), Some(cause), report) => {
+            let code = signals::code_of(cause);
+            if let (Cause::Deadline, Some(report)) = (cause, report) {
+                report.line(Class::Error, signals::AT_LIMIT.as_bytes());
+                report.fail(code, role);
+            }
+            code
+        }
+        (Ok(code) | Err(Error::PeerExit(code)), ..) => code,
+        (Err(error), None, Some(report)) => {
             let code = error.exit_code();
             report.fail(code, role);
             code
         }
-        (Err(error), None) => crate::fail(&error.to_string(), error.exit_code()),
+        (Err(error), None, None) => crate::fail(&error.to_string(), error.exit_code()),
     }
 }
 
@@ -130,6 +145,10 @@ impl Observer for Observed {
             self.voice.send(Message::Deleted { name: path.to_vec(), directory: *directory });
         }
         self.report.event(event);
+    }
+
+    fn traces(&self, flag: Debug, level: u8) -> bool {
+        self.report.traces(flag, level)
     }
 }
 

@@ -15,5 +15,6 @@ pub mod fanotify;
 pub mod hosts;
 pub mod lock;
 pub mod nofollow;
+pub mod notify;
 pub mod posix;
 pub mod process;

@@ -33,9 +33,9 @@ mod note;
 mod sersync;
 mod words;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::live::{Config, Rule};
+use crate::live::{Address, Config, Mirror, Rule, Target};
 pub use crate::lsyncd::Loss;
 use crate::sersync::Confxml;
 use crate::{Error, Surroundings};
@@ -124,6 +124,64 @@ pub fn migrate(
     }
 }
 
+/// A mirror as words of rsync's command line have it: everything is archived unless they say otherwise.
+///
+/// What they say of connections holds for all targets that can use it. What cannot be said is among the losses.
+pub fn command_line(source: &Path, targets: &[String], words: &[String]) -> Translation {
+    let mut to = Translation::new();
+    let mut asked = words::Asked::default();
+    asked.read(words, 0, "the command line", &mut to);
+    asked.note_options(0, &mut to);
+    let mut mirror = Mirror {
+        source: source.to_owned(),
+        options: asked.options,
+        rsync_options: asked.rsync_options,
+        bwlimit: asked.bwlimit,
+        filter: asked.filter,
+        ..Mirror::default()
+    };
+    for text in targets {
+        let Ok(mut url) = text.parse::<Address>() else {
+            to.lose(0, text.as_str(), "it is no target: write `HOST::MODULE`, `rsync://HOST/MODULE`, `HOST:DIR` or a directory");
+            continue;
+        };
+        let mut target = Target::default();
+        match &mut url {
+            Address::Daemon { port, .. } => {
+                *port = port.or(asked.port);
+                target.password_file = asked.password_file.as_ref().map(PathBuf::from);
+            }
+            Address::Shell { .. } => target.ssh.clone_from(&asked.ssh),
+            Address::Local(_) => {}
+        }
+        target.url = url;
+        target.io_timeout = asked.io_timeout.unwrap_or(target.io_timeout);
+        mirror.targets.push(target);
+    }
+    to.config.mirrors.push(mirror);
+    to
+}
+
+/// A plugin of sersync alone, as with `-m`: its mirror has no targets. None if the file defines no such plugin.
+pub fn plugin_alone(
+    text: &[u8],
+    name: &[u8],
+    surroundings: &dyn Surroundings,
+) -> Result<Option<Translation>, Error> {
+    let mut parsed = Confxml::parse(text)?;
+    parsed.confxml.plugin = Some(name.to_vec());
+    if parsed.confxml.active_plugin().is_none() {
+        return Ok(None);
+    }
+    let mut translation = sersync::translate(&parsed, surroundings);
+    let mirrors = &mut translation.config.mirrors;
+    mirrors.retain(|mirror| !mirror.hooks.is_empty() || !mirror.streams.is_empty());
+    for mirror in mirrors {
+        mirror.targets.clear();
+    }
+    Ok(Some(translation))
+}
+
 /// Whether a client's password file holds more than the password: then all of the line is sent as one.
 fn holds_user(surroundings: &dyn Surroundings, path: &str) -> bool {
     let content = surroundings.read(Path::new(path)).unwrap_or_default();
@@ -158,7 +216,46 @@ fn split_words(text: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::split_words;
+    use std::path::Path;
+
+    use super::{command_line, split_words};
+
+    #[test]
+    fn r1_a_command_line_is_a_mirror_with_all_its_targets() {
+        let targets = ["u@web1::www", "rsync://web2:874/www/sub", "web3:/srv", "/backup"];
+        let words = [
+            "--compress",
+            "--exclude=*.o",
+            "--password-file=/p",
+            "--rsh=ssh -p 22",
+            "--port=875",
+            "--no-perms",
+        ];
+        let [targets, words] = [&targets[..], &words]
+            .map(|words| words.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let translation = command_line(Path::new("/data"), &targets, &words);
+        assert!(translation.losses.is_empty() && translation.notes.is_empty());
+        translation.config.check().unwrap();
+        let mirror = &translation.config.mirrors[0];
+        let shown: Vec<String> =
+            mirror.targets.iter().map(|target| target.url.to_string()).collect();
+        assert_eq!(
+            shown,
+            ["rsync://u@web1:875/www/", "rsync://web2:874/www/sub/", "web3:/srv/", "/backup/"]
+        );
+        assert!(
+            mirror.options.is_on("compress")
+                && mirror.options.is_on("owner")
+                && !mirror.options.is_on("perms")
+        );
+        assert_eq!(mirror.filter[0].as_str(), "- *.o");
+        let with_password = mirror.targets.iter().map(|target| target.password_file.is_some());
+        assert_eq!(with_password.collect::<Vec<_>>(), [true, true, false, false]);
+        assert_eq!(mirror.targets[2].ssh.len(), 3);
+        let wrong =
+            command_line(Path::new("/data"), &["host::".to_owned()], &["--port=x".to_owned()]);
+        assert_eq!(wrong.losses.len(), 2);
+    }
 
     #[test]
     fn words_are_split_as_a_shell_would() {

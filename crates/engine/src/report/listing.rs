@@ -1,10 +1,9 @@
 //! Lines of a listing, and the pieces that formats share with them (docs/spec cli.md 12).
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use syncline_wire::list::{EntryRef, FileKind};
 
-use super::{Numbers, Setting};
+use super::{Numbers, Setting, local_zone};
 
 /// The line for one entry, without its newline.
 pub(super) fn line(entry: EntryRef<'_>, setting: &Setting, numbers: Numbers) -> Vec<u8> {
@@ -35,7 +34,7 @@ pub(super) fn line(entry: EntryRef<'_>, setting: &Setting, numbers: Numbers) -> 
 /// `YYYY/MM/DD HH:MM:SS` in the local time zone, with `separator` in the middle.
 pub(super) fn date(seconds: i64, separator: char) -> String {
     let Ok(time) = Timestamp::from_second(seconds) else { return "(time out of range)".to_owned() };
-    let time = time.to_zoned(TimeZone::system());
+    let time = time.to_zoned(local_zone());
     format!(
         "{:04}/{:02}/{:02}{separator}{:02}:{:02}:{:02}",
         time.year(),

@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use syncline_options::Options;
+use syncline_options::values::flags::Debug;
 use syncline_wire::Side;
 use syncline_wire::daemon::{put_secluded_arguments, read_secluded_arguments};
 
@@ -34,7 +35,7 @@ impl Connection {
         let clock = Clock::new(options.connection.timeout);
         let start = || -> io::Result<Self> {
             let writer = Throttled::new(writer, options.connection.bwlimit);
-            let (output, writer) = Output::spawn(writer, Arc::clone(&clock))?;
+            let (output, writer) = Output::spawn(writer, Arc::clone(&clock), interrupt)?;
             let mut input = Input::spawn(reader, Arc::clone(&clock), interrupt)?;
             input.flush_before_wait(&output);
             Ok(Self { input, output, writer, clock: Arc::clone(&clock), expected: None })
@@ -69,6 +70,13 @@ impl Connection {
                 return Err(error);
             }
         };
+        let text = || {
+            let side = if plan.side == Side::Client { "Client" } else { "Server" };
+            let (remote, negotiated) = (terms.peer_version, terms.protocol);
+            format!("({side}) Protocol versions: remote={remote}, negotiated={negotiated}")
+                .into_bytes()
+        };
+        monitor.trace(Debug::Proto, 1, text);
         let pull = (plan.side == Side::Client) != plan.sends;
         let framing = Framing::of(&terms, plan.options, pull);
         let protocol = terms.protocol;

@@ -3,6 +3,7 @@
 //! A [`Connection`] is a transport with its reader and writer thread. [`ClientPlan`] and [`ServerPlan`] settle the terms on
 //! it and run the role: the source's [`crate::source`] or the sink's [`crate::sink`].
 
+mod batch;
 mod client;
 mod connection;
 pub mod daemon;
@@ -20,12 +21,13 @@ pub mod shell;
 pub mod socket;
 mod throttle;
 
+pub use batch::BatchPlan;
 pub use client::ClientPlan;
 pub use connection::Connection;
 pub(crate) use peer::Peer;
 pub use remember::{Admitted, Remembered};
 pub(crate) use rules::complete;
-pub use rules::rules_of;
+pub use rules::{rules_of, sending_filter};
 pub(crate) use server::local_lines;
 pub use server::{ServerPlan, ServerVoice};
 pub(crate) use setup::{check_options, own_version};

@@ -1,8 +1,8 @@
 //! Filter rules: from the options, over the connection, to each side's filter (docs/spec session.md 8).
 
 use syncline_filter::{
-    ClientRules, Direction, FilterError, ImpliedRules, Rules, SectionOptions, Settings, Side,
-    wire_length, write_section,
+    ClientRules, Direction, Filter, FilterError, ImpliedRules, Rules, SectionOptions, Settings,
+    Side, wire_length, write_section,
 };
 use syncline_options::Options;
 use syncline_options::options::{DeleteWhen, FilterArgument, Partial};
@@ -38,6 +38,15 @@ fn add_options(rules: &mut Rules, options: &Options, files: &mut OperatorFiles) 
         added.map_err(failed)?;
     }
     Ok(())
+}
+
+/// What a client that sends with these options hides, for those who watch what it would send.
+pub fn sending_filter(options: &Options, files: &mut OperatorFiles) -> Result<Filter> {
+    let rules = rules_of(options, files)?;
+    let complete = complete(rules, options, false, Protocol::NEWEST, files)?;
+    let mut filter = Filter::new(&complete.rules, Side::Sender);
+    filter.set_role("sender");
+    Ok(filter)
 }
 
 /// Adds what options imply, once the version is known.

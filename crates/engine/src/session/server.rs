@@ -12,10 +12,11 @@ use super::end::{self, Ending};
 use super::far::{Asked, FarOffers, FarRequests};
 use super::setup::Plan;
 use super::{Connection, Peer, rules};
+use crate::link::{Offers, Requests};
 use crate::sink::context::io_error;
 use crate::sink::{self, SinkPlan};
 use crate::source::{self, Names, OperatorFiles, ScanPlan, Tree};
-use crate::{Error, Event, ExitCode, Job, Monitor, Problem, Result, Role, Severity};
+use crate::{Error, Event, ExitCode, Job, Monitor, Problem, Result, Role, Severity, Terms};
 
 /// Memory for the names of one `--files-from` list that a client sends, or names in a daemon's module.
 const NAMES_MAX: u64 = 1 << 30;
@@ -89,9 +90,16 @@ impl ServerPlan {
             Err(error) => return (Err(error), role),
         };
         voice.open(peer.terms.protocol);
+        if let (Some(_), Some(seconds)) = (&self.job.module, self.job.options.connection.timeout)
+            && peer.terms.protocol.has_error_exit()
+        {
+            // A daemon's client learns how long its module waits (docs/spec session.md 7.4).
+            voice.send(Message::IoTimeout(seconds as i32));
+        }
         monitor.tell(&Event::Settled(&peer.terms));
         let ending = Ending::new(&peer);
-        let result = work(&mut self, peer, &monitor).map(|()| monitor.tally().exit_code());
+        let result = self.job.take_identity(role).and_then(|()| work(&mut self, peer, &monitor));
+        let result = result.map(|()| monitor.tally().exit_code());
         if let Err(error) = &result {
             // Said while messages still travel.
             if !matches!(error, Error::PeerExit(_) | Error::Stopped) {
@@ -219,7 +227,7 @@ pub(super) fn serve_names(
 ) -> Result<()> {
     let terms = peer.terms.clone();
     let tree = Tree::default();
-    let (sink, scanned) = bounded(64);
+    let (sink, scanned) = bounded(8);
     std::thread::scope(|scope| {
         let plan = ScanPlan { job, terms: &terms, filter, start, names, listing, encodes: true };
         let scan_tree = tree.clone();
@@ -252,13 +260,27 @@ pub(super) fn receive_into(
     let terms = peer.terms.clone();
     let requests = FarRequests::new(&peer, job);
     let offers = FarOffers::new(peer, job, monitor)?.only(asked);
+    let place = (destination, start);
+    let (offers, requests) = (Box::new(offers), Box::new(requests));
+    sink_into(job, &terms, rules, place, (offers, requests), monitor)
+}
+
+/// Runs the sink on both halves of a link.
+pub(super) fn sink_into(
+    job: &Job,
+    terms: &Terms,
+    rules: &Rules,
+    (destination, start): (Vec<u8>, PathBuf),
+    (offers, requests): (Box<dyn Offers>, Box<dyn Requests>),
+    monitor: &Monitor,
+) -> Result<()> {
     let mut filter = Filter::new(rules, FilterSide::Receiver);
     if let Some(module) = &job.module {
         filter = filter.with_daemon(module.filter.clone());
     }
     filter.set_role("generator");
     let plan = SinkPlan { destination, start, filter };
-    sink::run(job, &terms, plan, Box::new(offers), Box::new(requests), monitor)
+    sink::run(job, terms, plan, offers, requests, monitor)
 }
 
 /// The names a client sends (docs/spec session.md 9).
@@ -306,9 +328,8 @@ pub(crate) fn local_lines(
             std::io::stdin().read_to_end(&mut text)?;
         } else {
             let path = start.join(OsStr::from_bytes(path));
-            syncline_fs::open_operator_file(&path, job.trust())
-                .map_err(|error| io_error(&error))?
-                .read_to_end(&mut text)?;
+            let file = job.paths.open_file(&path);
+            file.map_err(|error| io_error(&error))?.read_to_end(&mut text)?;
         }
         Ok(text)
     };

@@ -11,6 +11,8 @@ use syncline_fs::{
 
 use super::context::Context;
 use super::destination::Destination;
+use syncline_options::values::flags::Debug;
+
 use crate::{Job, Notice, Result};
 
 /// Where old objects go.
@@ -119,6 +121,7 @@ impl Backups {
         path: &[u8],
     ) -> Result<(Option<Arc<Root>>, RelPathBuf), syncline_fs::Error> {
         let name = [path, &self.suffix].concat();
+        context.monitor.trace(Debug::Backup, 1, || [b"backing up ", path].concat());
         let name = RelPathBuf::clean(&name).map_err(|_| missing(path))?;
         let Some(directory) = &self.directory else { return Ok((None, name)) };
         let root = directory.open(context)?;
@@ -165,10 +168,12 @@ fn copy_directory_attributes(context: &Context<'_>, made: &Place<'_>) {
     if !original.is_dir() {
         return;
     }
+    // As with any new directory: what was inherited stays where permissions are not kept.
+    let inherited = if context.keep.perms() { 0 } else { new.mode & 0o2000 };
     let wanted = Attributes {
         uid: context.keep.privileged.then_some(original.uid),
         gid: Some(original.gid),
-        mode: Some(original.permissions()),
+        mode: Some(original.permissions() | inherited),
         mtime: context.keep.dir_times().then_some(original.mtime),
         ..Attributes::default()
     };

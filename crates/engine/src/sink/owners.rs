@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 
 use syncline_fs::{Accounts, Identity};
-use syncline_options::Options;
 use syncline_options::options::SuperUser;
 use syncline_options::values::idmap::{self, Entry, From, To};
 use syncline_wildcard::Wildcard;
 use syncline_wire::list::{Acl, IdNames};
 
-use crate::{Error, ExitCode, Monitor, Problem, Result, Severity};
+use crate::{Error, ExitCode, Job, Monitor, Problem, Result, Severity};
 
 /// Maps users and groups; what was found once is remembered.
 #[derive(Debug)]
@@ -35,9 +34,10 @@ struct Rule {
 }
 
 impl Owners {
-    pub(crate) fn new(options: &Options, local: bool, monitor: &Monitor) -> Result<Self> {
-        let attributes = &options.attributes;
-        let accounts = Accounts::new();
+    pub(crate) fn new(job: &Job, monitor: &Monitor) -> Result<Self> {
+        let attributes = &job.options.attributes;
+        let local = job.is_local();
+        let accounts = job.accounts.clone();
         let identity = Identity::current();
         let privileged = match attributes.super_user {
             SuperUser::Yes | SuperUser::Fake => true,

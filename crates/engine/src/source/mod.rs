@@ -17,6 +17,6 @@ pub use arguments::sanitize_line;
 pub use emit::{Origins, Scanned};
 pub use files::{CvsPlaces, OperatorFiles};
 pub(crate) use remove::remove_source;
-pub use scan::{Names, ScanPlan, scan};
+pub use scan::{Line, Names, ScanPlan, scan};
 pub(crate) use serve::serve;
 pub use tree::{Base, Tree};

@@ -1,5 +1,6 @@
 //! Where the entries of the lists are.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use syncline_fs::{OpenSource, RelPath, Root, SourceFile};
@@ -61,6 +62,8 @@ impl Base {
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
     bases: Arc<Mutex<Vec<Arc<Base>>>>,
+    /// Names of entries whose content lies under another name.
+    aliases: Arc<Mutex<HashMap<Vec<u8>, Vec<u8>>>>,
     /// What the lists' entries refer to.
     pub(crate) extras: Extras,
 }
@@ -79,6 +82,18 @@ impl Tree {
         bases.get(number as usize).cloned()
     }
 
+    /// The content of the entry called `name` is that of `other`.
+    pub(super) fn alias(&self, name: &[u8], other: &[u8]) {
+        let mut aliases = self.aliases.lock().unwrap_or_else(PoisonError::into_inner);
+        aliases.insert(name.to_vec(), other.to_vec());
+    }
+
+    /// The name under which the content of the entry called `name` lies.
+    pub(super) fn real(&self, name: &[u8]) -> Vec<u8> {
+        let aliases = self.aliases.lock().unwrap_or_else(PoisonError::into_inner);
+        aliases.get(name).cloned().unwrap_or_else(|| name.to_vec())
+    }
+
     /// Opens the content of the entry called `name` below a base. `follow` is for options that send what links lead to.
     pub fn open(
         &self,
@@ -87,7 +102,10 @@ impl Tree {
         how: OpenSource,
         follow: bool,
     ) -> syncline_fs::Result<SourceFile> {
-        let path = checked(base.below(name));
+        let aliases = self.aliases.lock().unwrap_or_else(PoisonError::into_inner);
+        let alias = aliases.get(name).cloned();
+        drop(aliases);
+        let path = checked(base.below(alias.as_deref().unwrap_or(name)));
         if follow {
             how.open_following(&base.root, path)
         } else {

@@ -95,8 +95,12 @@ pub fn fetch(address: SocketAddr) -> io::Result<Snapshot> {
         }
     }
     let body = memchr::memmem::find(&answer, b"\r\n\r\n").and_then(|end| answer.get(end + 4..));
-    serde_json::from_slice(body.unwrap_or_default())
-        .map_err(|_| io::Error::other("the answer is not that of a mirror"))
+    read(body.unwrap_or_default())
+}
+
+/// Reads the state from its JSON.
+pub fn read(text: &[u8]) -> io::Result<Snapshot> {
+    serde_json::from_slice(text).map_err(|_| io::Error::other("this is not the state of mirrors"))
 }
 
 /// Everything as JSON of at most 1 MB: histories go first, then texts, then targets.

@@ -346,4 +346,38 @@ pub enum OptionId {
     CheckConfig,
     /// `--print-config`
     PrintConfig,
+    /// `--sersync`
+    Sersync,
+    /// `-r` of a live mirror
+    FirstPush,
+    /// `-n` of a live mirror
+    Workers,
+    /// `-m` of a live mirror
+    Plugin,
+    /// `--startup`
+    Startup,
+    /// `--no-delete` of a live mirror
+    LiveDelete,
+    /// `--max-delete` of a live mirror
+    LiveMaxDelete,
+    /// `--allow-empty-source`
+    AllowEmptySource,
+    /// `--fail-fast`
+    FailFast,
+    /// `--settle`
+    Settle,
+    /// `--max-delay`
+    MaxDelay,
+    /// `--state-dir`
+    StateDir,
+    /// `--status-addr`
+    StatusAddr,
+    /// `--status-file`
+    StatusFile,
+    /// `--log-level`
+    LogLevel,
+    /// `--to`
+    To,
+    /// `--keep-delays`
+    KeepDelays,
 }

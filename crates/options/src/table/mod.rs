@@ -7,6 +7,7 @@ mod daemon;
 mod data;
 mod deletion;
 mod id;
+mod live;
 mod ours;
 mod output;
 mod select;
@@ -16,6 +17,7 @@ pub use id::OptionId;
 use crate::daemon::DaemonDraft;
 use crate::draft::Draft;
 use crate::error::UsageError;
+use crate::live::LiveOptions;
 use crate::word::Word;
 
 /// Which command line an option belongs to.
@@ -25,6 +27,8 @@ pub enum Mode {
     Transfer,
     /// After `--daemon`.
     Daemon,
+    /// Live mirrors.
+    Live,
 }
 
 /// The heading an option stands under.
@@ -46,6 +50,8 @@ pub enum Category {
     Ours,
     /// Daemon mode.
     Daemon,
+    /// Live mirrors.
+    Live,
 }
 
 impl Category {
@@ -57,6 +63,7 @@ impl Category {
         Self::Attributes,
         Self::Deletion,
         Self::Connection,
+        Self::Live,
         Self::Ours,
         Self::Daemon,
     ];
@@ -72,6 +79,7 @@ impl Category {
             Self::Connection => "Connection, limits, batch",
             Self::Ours => "Syncline's own",
             Self::Daemon => "Daemon mode",
+            Self::Live => "Live mirrors",
         }
     }
 }
@@ -148,6 +156,8 @@ pub(crate) enum Effect {
     Daemon(fn(&mut DaemonDraft, &Occurrence) -> Result<(), UsageError>),
     /// Restarts parsing with the rows of daemon mode.
     SwitchToDaemon,
+    /// An option of a live mirror's command line.
+    Live(fn(&mut LiveOptions, &Occurrence)),
 }
 
 /// One option.
@@ -358,9 +368,28 @@ impl Row {
         self
     }
 
+    const fn live(mut self, effect: fn(&mut LiveOptions, &Occurrence)) -> Self {
+        self.mode = Mode::Live;
+        self.category = Category::Live;
+        self.origin = Origin::Ours;
+        self.effect = Effect::Live(effect);
+        self
+    }
+
     const fn does(mut self, effect: Effect) -> Self {
         self.effect = effect;
         self
+    }
+
+    /// Whether a command line of this mode takes it.
+    pub fn is_in(&self, mode: Mode) -> bool {
+        let of_rsync = self.mode == Mode::Transfer && live::OF_RSYNC.contains(&self.id);
+        self.mode == mode || (mode == Mode::Live && of_rsync)
+    }
+
+    /// The letter, if it stands for this option in this mode.
+    pub fn letter_in(&self, mode: Mode) -> Option<u8> {
+        self.short.filter(|letter| find_short(mode, *letter).is_some_and(|row| row.id == self.id))
     }
 
     /// The option as messages show it: `--name (-x)`, `--name` or `-x`.
@@ -397,14 +426,21 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
         connection::ROWS,
         ours::ROWS,
         daemon::ROWS,
+        live::ROWS,
     ]
     .into_iter()
     .flatten()
 }
 
+/// The rows of a mode; its own come before those of another that it takes too.
+fn rows_of(mode: Mode) -> impl Iterator<Item = &'static Row> {
+    let others = rows().filter(move |row| row.mode != mode && row.is_in(mode));
+    rows().filter(move |row| row.mode == mode).chain(others)
+}
+
 /// Finds the option with a long name.
 pub fn find_long(mode: Mode, name: &[u8]) -> Option<(&'static Row, Spelling)> {
-    rows().filter(|row| row.mode == mode).find_map(|row| {
+    rows_of(mode).find_map(|row| {
         let spelling = row.spellings().find(|spelling| spelling.text.as_bytes() == name)?;
         Some((row, spelling))
     })
@@ -412,7 +448,7 @@ pub fn find_long(mode: Mode, name: &[u8]) -> Option<(&'static Row, Spelling)> {
 
 /// Finds the option with a letter.
 pub fn find_short(mode: Mode, letter: u8) -> Option<&'static Row> {
-    rows().find(|row| row.mode == mode && row.short == Some(letter))
+    rows_of(mode).find(|row| row.short == Some(letter))
 }
 
 #[cfg(test)]
@@ -423,7 +459,7 @@ mod tests {
 
     #[test]
     fn no_name_and_no_letter_stands_for_two_options() {
-        for mode in [Mode::Transfer, Mode::Daemon] {
+        for mode in [Mode::Transfer, Mode::Daemon, Mode::Live] {
             let (mut names, mut letters, mut ids) =
                 (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
             for row in rows().filter(|row| row.mode == mode) {

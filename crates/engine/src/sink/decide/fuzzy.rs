@@ -1,6 +1,7 @@
 //! `--fuzzy`: another file that may resemble a missing one (docs/spec behaviour.md 10).
 
 use syncline_fs::{Kind, OpenSource, RelPath, Stat};
+use syncline_options::values::flags::Debug;
 use syncline_wire::BasisType;
 
 use super::file::Basis;
@@ -67,6 +68,11 @@ impl Generator<'_> {
         if file.is_none() {
             return Ok(None);
         }
+        let text = || {
+            let path = work.path.as_bytes();
+            [b"[generator] fuzzy basis for ", path, b": ", &name[..]].concat()
+        };
+        self.context.monitor.trace(Debug::Fuzzy, 1, text);
         Ok(Some(Basis { kind: *kind, name: Some(name.clone()), stat: *stat, file }))
     }
 }
@@ -82,6 +88,7 @@ fn collect(
     else {
         return;
     };
+    let first = files.len();
     for entry in listing.iter() {
         if let Ok(stat) = entry.stat
             && stat.kind() == Kind::File
@@ -90,6 +97,8 @@ fn collect(
             files.push((kind, entry.name.as_bytes().to_vec(), stat));
         }
     }
+    // In the order of their names, so that the choice between equals is the same every time.
+    files[first..].sort_by(|a, b| a.1.cmp(&b.1));
 }
 
 /// How far apart two names are, their suffixes counted ten times.

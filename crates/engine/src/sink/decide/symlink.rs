@@ -19,7 +19,9 @@ impl Generator<'_> {
             // Between two ends of one process the option is the source's (behaviour.md 3.4).
             Some(true) if !context.job.is_local() => munged(target),
             _ => match &context.job.module {
-                Some(module) => module.sanitize_target(target, self.depth_of(&work)),
+                Some(module) => {
+                    module.sanitize_target(target, depth(work.path.parent().as_bytes()))
+                }
                 None => target.to_vec(),
             },
         };
@@ -33,7 +35,7 @@ impl Generator<'_> {
         }
         let existing = work.stat.filter(|stat| stat.kind() == Kind::Symlink);
         if let Some(stat) = existing
-            && work.place()?.read_link().is_ok_and(|now| now == stored)
+            && work.place()?.read_kept_link().is_ok_and(|now| now == stored)
         {
             self.fix_in_place(&work, &stat)?;
             return self.was_right(&work);
@@ -48,11 +50,5 @@ impl Generator<'_> {
             }
         }
         self.make(&work, &object, like)
-    }
-
-    /// How many levels below the module a link's directory is.
-    fn depth_of(&self, work: &Work<'_>) -> usize {
-        let above = depth(&self.context.destination.shown);
-        above + depth(work.path.parent().as_bytes())
     }
 }

@@ -2,6 +2,7 @@
 
 mod complain;
 mod entry;
+mod listed;
 mod named;
 mod walk;
 
@@ -14,7 +15,6 @@ use std::sync::Arc;
 use crossbeam_channel::Sender;
 use syncline_delta::StrongSum;
 use syncline_filter::{Filter, RuleFiles};
-use syncline_fs::Accounts;
 use syncline_options::options::{MissingArguments, Options};
 use syncline_wire::list::FileEntry;
 
@@ -24,6 +24,8 @@ use super::extras::Reading;
 use super::tree::{Base, Tree};
 use crate::extras::XattrNames;
 use crate::{Job, Monitor, Result, Terms};
+
+pub use listed::Line;
 
 /// What a scan works from.
 #[derive(Debug)]
@@ -56,6 +58,13 @@ pub enum Names {
         /// The lines, ended by the sender's going.
         lines: crossbeam_channel::Receiver<Vec<u8>>,
     },
+    /// An explicit list, below one directory.
+    Exactly {
+        /// The directory.
+        below: Vec<u8>,
+        /// What is in the list.
+        lines: Vec<Line>,
+    },
 }
 
 /// Scans, and delivers lists until everything is delivered or nobody takes them any more.
@@ -66,10 +75,15 @@ pub fn scan(
     sink: &Sender<Scanned>,
     monitor: &Monitor,
 ) -> Result<()> {
-    let accounts = Accounts::new();
     let options = plan.terms.list_options(&plan.job.options);
-    let emitter =
-        Emitter::new(sink, monitor.tally(), options, &accounts, &tree.extras, plan.encodes);
+    let emitter = Emitter::new(
+        sink,
+        monitor.tally(),
+        options,
+        &plan.job.accounts,
+        &tree.extras,
+        plan.encodes,
+    );
     let names = XattrNames::new(&plan.job.options, Some(&plan.filter));
     let reading = Reading::new(&plan.job.options, names, plan.encodes);
     let settings = Settings::new(&plan);
@@ -87,6 +101,7 @@ pub fn scan(
         places: HashMap::new(),
         forced: HashMap::new(),
         implied: HashSet::new(),
+        unread: Vec::new(),
         root_sent: false,
         base_cache: HashMap::new(),
     };
@@ -96,6 +111,7 @@ pub fn scan(
                 scan.argument(&argument)?;
             }
         }
+        Names::Exactly { below, lines } => scan.listed(&below, lines)?,
         Names::Lines { below, lines } => {
             scan.enter_start(&below);
             for line in lines {
@@ -181,6 +197,8 @@ struct Scan<'a> {
     forced: HashMap<Vec<u8>, Vec<(FileEntry, Located)>>,
     /// Implied parents already sent.
     implied: HashSet<Vec<u8>>,
+    /// Implied parents whose rule files are still to be read.
+    unread: Vec<Vec<u8>>,
     root_sent: bool,
     base_cache: HashMap<BaseKey, (u32, Arc<Base>)>,
 }
@@ -203,7 +221,6 @@ struct Located {
 struct Owed {
     name: Vec<u8>,
     number: u32,
-    depth: usize,
     places: Vec<Located>,
 }
 
@@ -217,29 +234,29 @@ impl Scan<'_> {
         self.emitter.finish()
     }
 
-    /// Lists of directories, depth first (filelist.md 8.4).
+    /// Lists of directories, depth first (filelist.md 8.4). Rules of a directory above hold until its place in the
+    /// tree is left (filters.md 8.7).
     fn finish_incremental(&mut self) -> Result<()> {
         let mut next_number = 0;
-        let first = self.close_list(None, &mut next_number, 0)?;
+        let first = self.close_list(None, &mut next_number)?;
         let mut owed: Vec<Owed> = first;
         owed.reverse();
         while let Some(directory) = owed.pop() {
-            while self.filter.depth() > directory.depth {
-                self.filter.leave();
+            let name = &directory.name;
+            let forced = self.forced.remove(name).unwrap_or_default();
+            if let Some((_, place)) = forced.first() {
+                self.enter_at(name, &place.at)?;
             }
-            let mut entered = false;
-            for (entry, place) in self.forced.remove(&directory.name).unwrap_or_default() {
-                self.push(entry, &place)?;
+            for (entry, place) in forced {
+                if !self.is_hidden(&entry.name, entry.is_directory()) {
+                    self.push(entry, &place)?;
+                }
             }
             for place in directory.places.iter().filter(|place| place.scanned) {
-                if !entered {
-                    self.enter(&directory.name)?;
-                    entered = true;
-                }
-                self.children(&directory.name, place)?;
+                self.enter_at(name, &place.at)?;
+                self.children(name, place)?;
             }
-            let depth = self.filter.depth();
-            let mut below = self.close_list(Some(directory.number), &mut next_number, depth)?;
+            let mut below = self.close_list(Some(directory.number), &mut next_number)?;
             below.reverse();
             owed.append(&mut below);
         }
@@ -247,12 +264,7 @@ impl Scan<'_> {
     }
 
     /// Delivers the list under way; the directories in it, numbered, that owe lists of their own.
-    fn close_list(
-        &mut self,
-        directory: Option<u32>,
-        next_number: &mut u32,
-        depth: usize,
-    ) -> Result<Vec<Owed>> {
+    fn close_list(&mut self, directory: Option<u32>, next_number: &mut u32) -> Result<Vec<Owed>> {
         let directories = self.emitter.finish_list(directory)?;
         let mut places = std::mem::take(&mut self.places);
         let mut owed = Vec::new();
@@ -264,7 +276,7 @@ impl Scan<'_> {
                 continue;
             }
             if let Some(places) = places.remove(&entry.name) {
-                owed.push(Owed { name: entry.name, number, depth, places });
+                owed.push(Owed { name: entry.name, number, places });
             }
         }
         Ok(owed)
@@ -275,6 +287,8 @@ impl Scan<'_> {
             let name = entry.name.strip_prefix(b"/").unwrap_or(&entry.name);
             self.places.entry(name.to_vec()).or_default().push(place.clone());
         }
+        let limit = self.options.connection.max_alloc;
+        crate::job::check_list_length(limit, self.emitter.pending() + 1, crate::Role::Sender)?;
         self.emitter.push(entry, place.base)
     }
 }

@@ -4,8 +4,9 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
-use syncline_fs::{Errno, Kind, Links, Root};
+use syncline_fs::{Errno, Kind, Links, Root, is_unsafe_target};
 use syncline_options::options::MissingArguments;
+use syncline_options::values::flags::Debug;
 use syncline_wire::IoErrors;
 use syncline_wire::list::{DirectoryRole, FileEntry, PATH_MAX};
 
@@ -61,7 +62,7 @@ impl Scan<'_> {
     }
 
     /// The absolute path that names of the transfer are relative to.
-    fn root_of(base: &Base) -> Vec<u8> {
+    pub(super) fn root_of(base: &Base) -> Vec<u8> {
         let mut root = base.shown.clone();
         if !base.prefix.is_empty()
             && let Some(above) = root.strip_suffix(&base.prefix[..])
@@ -79,6 +80,12 @@ impl Scan<'_> {
         let found = base.root.place(path).and_then(|place| {
             let stat = if path.is_root() { base.root.top().stat(path)? } else { place.stat()? };
             let is_link = stat.kind() == Kind::Symlink;
+            if is_link
+                && self.settings.copy_unsafe_links
+                && is_unsafe_target(&place.read_link()?, path)
+            {
+                return base.root.stat_following(path);
+            }
             if is_link && (follow || self.settings.copy_dirlinks) {
                 match base.root.stat_following(path) {
                     Ok(target) if target.is_dir() || self.settings.copy_links => return Ok(target),
@@ -141,12 +148,12 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// The contents of the transfer's root belong to the first list.
+    /// The contents of the transfer's root belong to the first list. Of several roots the first one's rules hold
+    /// (filters.md 8.7).
     fn scan_inline(&mut self, name: &[u8], place: &Located) -> Result<()> {
-        while self.filter.depth() > 0 {
-            self.filter.leave();
+        if self.filter.depth() == 0 {
+            self.enter_at(name, &place.at)?;
         }
-        self.enter(name)?;
         self.children(name, place)
     }
 
@@ -192,6 +199,7 @@ impl Scan<'_> {
                                 self.place_incremental(&above, entry, place)?;
                             } else {
                                 self.push(entry, &place)?;
+                                self.unread.push(name);
                             }
                         }
                     }
@@ -220,7 +228,11 @@ impl Scan<'_> {
     }
 
     /// The base for a directory the operator named.
-    fn base(&mut self, directory: &[u8], prefix: &[u8]) -> syncline_fs::Result<(u32, Arc<Base>)> {
+    pub(super) fn base(
+        &mut self,
+        directory: &[u8],
+        prefix: &[u8],
+    ) -> syncline_fs::Result<(u32, Arc<Base>)> {
         let key = (directory.to_vec(), prefix.to_vec());
         if let Some((number, base)) = self.base_cache.get(&key) {
             return Ok((*number, Arc::clone(base)));
@@ -236,8 +248,11 @@ impl Scan<'_> {
 
     fn open(&self, directory: &[u8]) -> syncline_fs::Result<Root> {
         let path = self.start.join(OsStr::from_bytes(directory));
+        let chdir = || [b"[sender] change_dir(", path.as_os_str().as_bytes(), b")"].concat();
+        self.monitor.trace(Debug::Chdir, 1, chdir);
         let root = self.job.open_source(&path)?;
-        let free = self.job.module.as_ref().is_none_or(|module| !module.confined);
+        let free = self.job.module.as_ref().is_none_or(|module| !module.confined)
+            && !(self.job.paths.is_confined() && self.options.select.files_from.is_some());
         Ok(if self.settings.follows && free { root.with_links(Links::Follow) } else { root })
     }
 
@@ -311,6 +326,7 @@ impl Scan<'_> {
     /// A link that must not be followed: stock looks at what it leads to and fails when the content is wanted.
     pub(super) fn leads_out(&self, error: &syncline_fs::Error) -> bool {
         let confined = self.job.module.as_ref().is_some_and(|module| module.confined);
-        confined && self.settings.copy_links && error.errno() == Some(Errno::LOOP)
+        let copies = self.settings.copy_links || self.settings.copy_unsafe_links;
+        confined && copies && error.errno() == Some(Errno::LOOP)
     }
 }

@@ -7,10 +7,10 @@ use syncline_delta::{
     Signature, SignatureBuilder, SumHeader,
 };
 use syncline_options::options::Append;
-use syncline_wire::{BasisType, CompatFlags, IoErrors, Item, WireRead};
+use syncline_wire::{BasisType, CompatFlags, Item, WireRead};
 
 use super::{READ, Sending, Serve};
-use crate::{Error, ExitCode, Problem, Result, Role, Severity};
+use crate::{Error, ExitCode, Result, Role};
 
 impl Serve<'_> {
     /// Whether blocks are taken from the file that is being written (delta.md 11).
@@ -190,20 +190,5 @@ impl Serve<'_> {
                 self.commit()
             }
         }
-    }
-
-    /// What was sent is not what the file holds: make the sink's verification fail (delta.md 9.2).
-    pub(super) fn spoil(&mut self, digest: &mut [u8], shown: &[u8]) {
-        let was_zero = digest.iter().all(|&byte| byte == 0);
-        digest.fill(0);
-        if let (true, Some(last)) = (was_zero, digest.last_mut()) {
-            *last = 1;
-        }
-        let shown = self.job.quote(shown);
-        let text =
-            [b"rsync: [sender] read errors mapping ", &shown[..], b": Input/output error (5)"]
-                .concat();
-        self.monitor.problem(Problem::new(Severity::Transfer, text));
-        self.fail(IoErrors::GENERAL);
     }
 }

@@ -1,5 +1,6 @@
 //! The ends of rounds and of the run (docs/spec session.md 11).
 
+use syncline_options::values::flags::Debug;
 use syncline_wire::list::FileKind;
 use syncline_wire::{Index, WireRead, WireWrite};
 
@@ -23,10 +24,18 @@ impl Serve<'_> {
         if self.round > self.terms.protocol.sender_rounds() {
             return Ok(true);
         }
+        let round = self.round;
+        self.monitor
+            .trace(Debug::Send, 1, || format!("[sender] end of phase {round}").into_bytes());
         self.put_done();
         let last_phase = if self.terms.protocol.has_item_flags() { 3 } else { 2 };
         if self.round == last_phase && self.job.is_server() {
             self.put_statistics()?;
+        } else if self.round == last_phase && self.peer.output.recorder().is_some() {
+            // Who reads the batch expects them where a server sends them (session.md 14.1).
+            self.peer.output.divert(true).map_err(|error| self.peer.unwritten(error))?;
+            self.put_statistics()?;
+            self.peer.output.divert(false).map_err(|error| self.peer.unwritten(error))?;
         }
         self.commit()?;
         Ok(false)

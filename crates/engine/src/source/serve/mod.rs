@@ -2,6 +2,7 @@
 
 mod content;
 mod ends;
+mod exact;
 mod lists;
 mod xattrs;
 
@@ -10,6 +11,7 @@ use std::collections::{HashSet, VecDeque};
 use crossbeam_channel::Receiver;
 use syncline_fs::{OpenSource, SourceFile};
 use syncline_options::options::{Append, RemoveSource};
+use syncline_options::values::flags::Debug;
 use syncline_wire::list::{FileKind, FileLists};
 use syncline_wire::{
     Index, IndexDecoder, IndexEncoder, IoErrors, Item, ItemFlags, Message, TokenEncoder, WireWrite,
@@ -23,15 +25,16 @@ use crate::{
     Error, Event, ExitCode, ItemEvent, Job, Monitor, Moved, Problem, Progress, Result, Role,
     Severity, Stopwatch, Terms,
 };
+use exact::{Version, spoil};
 
 /// Entries beyond the list in work that are sent before anything is waited for (filelist.md 8.5).
 const AHEAD: usize = 1000;
 
 /// Entries beyond the list in work that are sent while there is nothing else to do.
-const FAR_AHEAD: usize = 10_000;
+const FAR_AHEAD: usize = 3000;
 
 /// How much of a file is read at once.
-const READ: usize = 256 * 1024;
+const READ: usize = 128 * 1024;
 
 /// Serves until the sink has said goodbye.
 pub(crate) fn serve(
@@ -46,6 +49,7 @@ pub(crate) fn serve(
     let options = terms.list_options(&job.options);
     let (method, level) = terms.compression;
     let tokens = TokenEncoder::new(method, Some(level), protocol)
+        .and_then(|tokens| tokens.with_threads(job.options.data.compress_threads))
         .map_err(|error| Error::wire(Role::Sender, error))?;
     let append = terms.append(&job.options);
     let tracks_sent = append != Append::No || job.options.data.inplace;
@@ -209,10 +213,17 @@ impl Serve<'_> {
             if appends || header.count() == 0 { None } else { Some(self.read_signature(header)?) };
         let sums = self.peer.input.received() - before;
         let Some((file, shown)) = self.open(index, appends)? else { return Ok(()) };
+        let Some(version) = self.version(index, &file)? else { return Ok(()) };
+        self.monitor.trace(Debug::Send, 1, || [b"[sender] sending ", &shown[..]].concat());
         self.tell_item(index, item, None);
         let start = self.written();
         self.echo(index, item);
         self.put_xattr_values(index, values)?;
+        // The sink at the other end reads no content: it goes into the batch.
+        let diverts = self.job.options.batch.only_write && !self.job.is_server();
+        if diverts {
+            self.peer.output.divert(true).map_err(|error| self.peer.unwritten(error))?;
+        }
         {
             let mut out = self.peer.output.buffer();
             header.to_wire().into_iter().for_each(|field| out.put_i32(field));
@@ -223,18 +234,33 @@ impl Serve<'_> {
         if appends {
             self.append(index, &mut sending, &header, &mut hasher)?;
         } else if let Some(signature) = signature {
+            let table = || format!("[sender] table of {} blocks", header.count()).into_bytes();
+            self.monitor.trace(Debug::Hash, 1, table);
+            let blocks = || {
+                let (count, length) = (header.count(), header.block_length());
+                [format!("[sender] {count} blocks of {length} bytes for ").as_bytes(), &shown]
+                    .concat()
+            };
+            self.monitor.trace(Debug::Deltasum, 2, blocks);
             self.send_delta(index, &mut sending, signature, in_place, &mut hasher)?;
         } else {
             self.send_whole(index, &mut sending, &mut hasher)?;
         }
         let mut digest = hasher.finish().as_ref().to_vec();
-        if sending.failed {
-            self.spoil(&mut digest, &shown);
+        if self.job.exact && (sending.failed || Version::of(&file) != Some(version)) {
+            spoil(&mut digest);
+            self.withhold(index, None)?;
+        } else if sending.failed {
+            spoil(&mut digest);
+            self.tell_unread(&shown);
         }
         {
             let mut out = self.peer.output.buffer();
             self.tokens.end(&mut out).map_err(|error| Error::wire(Role::Sender, error))?;
             out.extend_from_slice(&digest);
+        }
+        if diverts {
+            self.peer.output.divert(false).map_err(|error| self.peer.unwritten(error))?;
         }
         let data = self.written() - start;
         self.tell_progress(index, file.length(), file.length(), true);
@@ -266,7 +292,17 @@ impl Serve<'_> {
             }
             Err(error) => error,
         };
-        if error.is_missing() {
+        if self.job.exact {
+            let reason = error.reason();
+            // Anything else says that something else has the name now.
+            let unreadable = matches!(
+                error.errno(),
+                Some(
+                    syncline_fs::Errno::ACCESS | syncline_fs::Errno::PERM | syncline_fs::Errno::IO
+                )
+            );
+            self.withhold(index, unreadable.then_some(&reason))?;
+        } else if error.is_missing() {
             let text = [b"file has vanished: ", &self.job.quote(&shown)[..]].concat();
             self.monitor.problem(Problem::new(Severity::Warning, text));
             self.fail(IoErrors::VANISHED);

@@ -1,0 +1,11 @@
+//! One mirror: its watcher, and the thread that tells the queues of its targets what happened.
+
+mod hiding;
+mod planner;
+mod source;
+mod watching;
+
+pub(crate) use hiding::Hiding;
+pub(crate) use planner::Planner;
+pub(crate) use source::Source;
+pub(crate) use watching::{Bell, Watching, Wish};

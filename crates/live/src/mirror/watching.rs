@@ -1,0 +1,410 @@
+//! The thread that watches a source and tells the queues.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use jiff::Zoned;
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use syncline_conf::live::{ChangeKind, Schedule};
+use syncline_fs::RelPathBuf;
+use syncline_watch::settle::{Rules, Settler};
+use syncline_watch::{Backend, Change, Joiner, Options, Root, Watcher};
+
+use super::{Hiding, Planner, Source};
+use crate::hooks::{self, Hooks};
+use crate::log::Log;
+use crate::queue::Todo;
+use crate::schedule::Timer;
+use crate::state::{MirrorStatus, Pulse, Registry, Scope, State};
+use crate::target::Desk;
+
+/// While the source is lost it is looked for this often.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// One round of the thread takes no longer, unless something is wrong.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// By then everything has settled.
+const A_DAY: Duration = Duration::from_secs(86_400);
+
+/// What others may ask of the thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// Watches no more; what was seen is told at once.
+    Stop,
+    /// The source as it is now is what is meant.
+    Allow,
+    /// Everything is compared with every target.
+    Compare,
+    /// Somebody found the source in doubt.
+    Look,
+}
+
+/// The way to the thread.
+#[derive(Clone, Debug)]
+pub(crate) struct Bell {
+    wishes: Arc<Mutex<Vec<Wish>>>,
+    wake: Arc<OwnedFd>,
+}
+
+impl Bell {
+    pub(crate) fn new() -> io::Result<Self> {
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Self { wishes: Arc::default(), wake: Arc::new(wake) })
+    }
+
+    pub(crate) fn ring(&self, wish: Wish) {
+        self.wishes.lock().unwrap_or_else(PoisonError::into_inner).push(wish);
+        // It can only fail when it has been rung so often that the thread is awake.
+        let _ = rustix::io::write(&*self.wake, &1_u64.to_ne_bytes());
+    }
+
+    fn take(&self) -> Vec<Wish> {
+        let mut counter = [0; 8];
+        let _ = rustix::io::read(&*self.wake, &mut counter);
+        std::mem::take(&mut self.wishes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What the thread is told once.
+pub(crate) struct Watching {
+    pub(crate) name: Arc<str>,
+    /// What is watched: a directory, or a single file.
+    pub(crate) path: PathBuf,
+    pub(crate) source: Arc<Source>,
+    pub(crate) rules: Rules,
+    pub(crate) hiding: Arc<Hiding>,
+    pub(crate) planner: Planner,
+    pub(crate) desks: Vec<Arc<Desk>>,
+    /// When everything is compared.
+    pub(crate) schedule: Option<Schedule>,
+    pub(crate) hooks: Arc<Hooks>,
+    pub(crate) status: Arc<MirrorStatus>,
+    pub(crate) registry: Registry,
+    pub(crate) log: Log,
+    /// What a comparison removes.
+    pub(crate) compare_removes: bool,
+    /// Names of rule files in directories.
+    pub(crate) merge_names: Vec<Vec<u8>>,
+    /// Which desks begin with a comparison.
+    pub(crate) compares: Vec<bool>,
+}
+
+impl Watching {
+    /// Starts the thread, which answers to `bell`.
+    pub(crate) fn start(self, bell: Bell) -> io::Result<thread::JoinHandle<()>> {
+        let pulse = self.registry.pulse(&format!("{} watching", self.name));
+        let start = move || Thread::new(self, bell, pulse).run();
+        thread::Builder::new().name("mirror".into()).spawn(start)
+    }
+}
+
+struct Thread {
+    setting: Watching,
+    bell: Bell,
+    pulse: Pulse,
+    settler: Settler,
+    joiner: Joiner,
+    blocked: bool,
+    /// How often hooks were told without a target.
+    told: u64,
+    timer: Option<Timer>,
+}
+
+impl Thread {
+    fn new(setting: Watching, bell: Bell, pulse: Pulse) -> Self {
+        let settler = Settler::new(setting.rules.clone());
+        let schedule = setting.schedule.as_ref();
+        let now = setting.registry.now();
+        let timer = schedule.map(|schedule| Timer::new(schedule, &Zoned::now(), now));
+        let joiner = Joiner::default();
+        Self { setting, bell, pulse, settler, joiner, blocked: false, told: 0, timer }
+    }
+
+    fn run(mut self) {
+        self.pulse.busy(Duration::from_secs(600));
+        let mut watcher = match self.watch() {
+            Ok(watcher) => watcher,
+            Err(error) => {
+                self.setting.log.error(format_args!("mirror={} {error}", self.setting.name));
+                self.block(State::SourceLost, &error.to_string());
+                return;
+            }
+        };
+        self.setting.status.set_watches(watcher.watches() as u64, watch_limit());
+        self.setting.status.set_watching(true);
+        self.setting.log.info(format_args!(
+            "mirror={} watching {} with {} watches",
+            self.setting.name,
+            self.setting.path.display(),
+            watcher.watches()
+        ));
+        self.check();
+        if !self.blocked {
+            let removes = self.compare_removes();
+            for (desk, compares) in self.setting.desks.iter().zip(&self.setting.compares) {
+                if *compares {
+                    desk.change(|inner, _| inner.compare = Some(removes));
+                }
+            }
+        }
+        while self.round(&mut watcher) {}
+    }
+
+    fn watch(&self) -> Result<Watcher, syncline_watch::Error> {
+        let options = Options {
+            backend: Backend::Inotify,
+            reattach: true,
+            exclude: Some(self.setting.hiding.clone()),
+            ..Options::default()
+        };
+        let mut watcher = Watcher::new(options)?;
+        watcher.add(Root::tree(&self.setting.path))?;
+        Ok(watcher)
+    }
+
+    /// Waits for something to happen and tells it; `false` when the thread is to end.
+    fn round(&mut self, watcher: &mut Watcher) -> bool {
+        self.pulse.busy(PATIENCE);
+        let mut notices = Vec::new();
+        let wake = match watcher.ready(&mut notices) {
+            Ok(wake) => wake,
+            Err(error) => {
+                self.setting.log.error(format_args!("mirror={} {error}", self.setting.name));
+                self.block(State::SourceLost, &error.to_string());
+                None
+            }
+        };
+        let now = self.setting.registry.now();
+        let any = !notices.is_empty();
+        for notice in notices {
+            if let Some(change) = self.joiner.join(notice) {
+                self.take(now, &change);
+            }
+        }
+        if any {
+            self.setting.status.set_watches(watcher.watches() as u64, watch_limit());
+        }
+        self.tell(now);
+        let due = self.settler.next_due().map(|due| due.saturating_sub(now));
+        let look = self.blocked.then_some(LOOK_AGAIN);
+        let scheduled = self.keep_schedule(now);
+        let wait = [wake, due, look, scheduled].into_iter().flatten().min();
+        if wait != Some(Duration::ZERO) {
+            self.pulse.idle();
+            self.sleep(watcher, wait);
+        }
+        for wish in self.bell.take() {
+            match wish {
+                Wish::Stop => {
+                    self.stop(watcher);
+                    return false;
+                }
+                Wish::Allow => {
+                    self.setting.source.allow();
+                    self.check();
+                }
+                Wish::Compare => self.compare(),
+                Wish::Look => {
+                    // The one who asks has stopped, and goes on when the doubt is over.
+                    self.blocked = true;
+                    self.check();
+                }
+            }
+        }
+        if self.blocked {
+            self.check();
+        }
+        true
+    }
+
+    /// Compares everything when that is due (R122); gives the time until it is due again.
+    fn keep_schedule(&mut self, now: Duration) -> Option<Duration> {
+        let timer = self.timer.as_mut()?;
+        let wall = Zoned::now();
+        let is_due = timer.fire(&wall, now);
+        let wait = timer.wait(&wall, now);
+        if is_due {
+            self.setting.log.info(format_args!(
+                "mirror={} everything is compared, as scheduled",
+                self.setting.name
+            ));
+            self.compare();
+        }
+        wait
+    }
+
+    fn sleep(&self, watcher: &Watcher, wait: Option<Duration>) {
+        let timeout = wait.map(|wait| Timespec {
+            tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(wait.subsec_nanos()),
+        });
+        let wake = &*self.bell.wake;
+        let mut fds = [
+            PollFd::from_borrowed_fd(watcher.as_fd(), PollFlags::IN),
+            PollFd::new(wake, PollFlags::IN),
+        ];
+        // Interrupted or not: the next look says what there is.
+        let _ = poll(&mut fds, timeout.as_ref());
+    }
+
+    fn take(&mut self, now: Duration, change: &Change) {
+        match change {
+            Change::Overflow => {
+                self.setting.status.overflow();
+                self.setting.log.warn(format_args!(
+                    "mirror={} the kernel dropped events: what was missed is looked for",
+                    self.setting.name
+                ));
+            }
+            Change::Rescan { deep, .. } => {
+                self.setting.status.rescan(if *deep { Scope::Subtree } else { Scope::Directory });
+            }
+            Change::RootLost { .. } | Change::RootBack { .. } => self.check(),
+            Change::Unwatched { place, errno } => {
+                self.setting.log.error(format_args!(
+                    "mirror={} {} cannot be watched: {}",
+                    self.setting.name,
+                    String::from_utf8_lossy(&place.path),
+                    io::Error::from_raw_os_error(*errno)
+                ));
+            }
+            _ => {}
+        }
+        self.merge_file_changed(now, change);
+        if let Some((from, to, directory)) = self.planner().note(change) {
+            for desk in &self.setting.desks {
+                desk.moved(from.as_path(), to.as_path(), directory);
+            }
+        }
+        self.settler.feed(now, change);
+    }
+
+    /// A rule file of a directory changed: what it hides may have, too (R103).
+    fn merge_file_changed(&mut self, now: Duration, change: &Change) {
+        if !self.setting.hiding.reads_directories() {
+            return;
+        }
+        let (Change::Written { place }
+        | Change::Appeared { place, .. }
+        | Change::Vanished { place, .. }
+        | Change::Renamed { to: place, .. }) = change
+        else {
+            return;
+        };
+        let slash = place.path.iter().rposition(|&byte| byte == b'/');
+        let name = slash.map_or(&place.path[..], |slash| &place.path[slash + 1..]);
+        if self.setting.merge_names.iter().any(|merge| merge == name) {
+            self.setting.hiding.forget();
+            let path = slash.map_or(Vec::new(), |slash| place.path[..slash].to_vec());
+            let place = syncline_watch::Place { root: place.root, path };
+            self.settler.feed(now, &Change::Rescan { place, deep: true });
+        }
+    }
+
+    fn planner(&mut self) -> &mut Planner {
+        &mut self.setting.planner
+    }
+
+    fn tell(&mut self, now: Duration) {
+        let settled = self.settler.take(now);
+        if settled.is_empty() {
+            return;
+        }
+        let changes: Vec<(RelPathBuf, Todo)> =
+            settled.iter().filter_map(|settled| self.setting.planner.plan(settled)).collect();
+        if self.settler.is_empty() {
+            self.setting.planner.settled();
+        }
+        if changes.is_empty() {
+            return;
+        }
+        for desk in &self.setting.desks {
+            desk.push(&changes);
+        }
+        if self.setting.desks.is_empty() {
+            self.told += 1;
+            self.setting.hooks.batch("", self.told, &self.arrived(&changes));
+        }
+    }
+
+    /// What hooks are told where there is nobody to send it to.
+    fn arrived(&self, changes: &[(RelPathBuf, Todo)]) -> Vec<hooks::Change> {
+        let directory = |path: &RelPathBuf| {
+            let path = self.setting.path.join(OsStr::from_bytes(path.as_bytes()));
+            path.symlink_metadata().is_ok_and(|status| status.is_dir())
+        };
+        let arrived = changes.iter().map(|(path, todo)| {
+            let kind =
+                if *todo == Todo::Remove { ChangeKind::Removed } else { ChangeKind::Changed };
+            hooks::Change::new(path.clone(), kind, directory(path))
+        });
+        arrived.collect()
+    }
+
+    fn stop(&mut self, watcher: &mut Watcher) {
+        let mut notices = Vec::new();
+        // What cannot be read any more is found by the next comparison.
+        let _ = watcher.ready(&mut notices);
+        let now = self.setting.registry.now();
+        for notice in notices {
+            if let Some(change) = self.joiner.join(notice) {
+                self.take(now, &change);
+            }
+        }
+        self.tell(now + A_DAY);
+    }
+
+    fn compare(&mut self) {
+        let removes = self.compare_removes();
+        for desk in &self.setting.desks {
+            desk.change(|inner, _| inner.compare = Some(removes));
+        }
+    }
+
+    /// An empty source proves nothing.
+    fn compare_removes(&self) -> bool {
+        self.setting.compare_removes && !self.setting.source.is_empty()
+    }
+
+    /// Looks whether the source is what it was, and stops or goes on.
+    fn check(&mut self) {
+        match self.setting.source.check() {
+            Ok(()) if self.blocked => {
+                self.blocked = false;
+                for desk in &self.setting.desks {
+                    desk.change(|inner, _| inner.block = None);
+                }
+                self.setting
+                    .log
+                    .info(format_args!("mirror={} the source is there again", self.setting.name));
+                self.compare();
+            }
+            Ok(()) => {}
+            Err((state, reason)) => self.block(state, &reason),
+        }
+    }
+
+    fn block(&mut self, state: State, reason: &str) {
+        if !self.blocked {
+            self.setting.log.error(format_args!("mirror={} {reason}", self.setting.name));
+        }
+        self.blocked = true;
+        for desk in &self.setting.desks {
+            desk.change(|inner, _| inner.block = Some((state, reason.to_owned())));
+        }
+    }
+}
+
+fn watch_limit() -> u64 {
+    std::fs::read_to_string("/proc/sys/fs/inotify/max_user_watches")
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or(0)
+}

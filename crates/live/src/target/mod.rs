@@ -1,0 +1,11 @@
+//! One target of a mirror: its queue, its worker, and what becomes of its sessions.
+
+mod desk;
+mod held;
+mod moves;
+mod plan;
+mod verdict;
+mod worker;
+
+pub(crate) use desk::Desk;
+pub(crate) use worker::{Setting, Worker};

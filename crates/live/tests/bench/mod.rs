@@ -1,0 +1,310 @@
+//! Mirrors, stock daemons and comparisons of trees for tests.
+
+// Each test file uses its own part of this; it is test code, where a panic is the answer.
+#![allow(dead_code, clippy::unwrap_used, clippy::print_stderr)]
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use syncline_conf::live::Config;
+use syncline_live::state::{Registry, State};
+use syncline_live::{Log, Service, StartOptions};
+use tempfile::TempDir;
+
+/// Longer than anything here takes on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whether the stock program is there; says so if not.
+pub(crate) fn stock_is_missing(test: &str) -> bool {
+    let missing = Command::new("rsync").arg("--version").stdout(Stdio::null()).status().is_err();
+    if missing {
+        eprintln!("SKIPPED {test}: no rsync to mirror to");
+    }
+    missing
+}
+
+/// Waits until something is so.
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A stock daemon with one module `m`.
+pub(crate) struct Daemon {
+    pub(crate) port: u16,
+    directory: PathBuf,
+    child: Option<Child>,
+}
+
+impl Daemon {
+    /// Starts one for `path`; `settings` are further lines of the module.
+    pub(crate) fn start(directory: &Path, path: &Path, settings: &str) -> Self {
+        fs::create_dir_all(directory).unwrap();
+        fs::create_dir_all(path).unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let root =
+            if rustix::process::geteuid().is_root() { "uid = root\ngid = root\n" } else { "" };
+        let text = format!(
+            "pid file = {0}/pid\nlog file = {0}/log\nuse chroot = no\nmunge symlinks = no\n{root}[m]\npath = {1}\nread only = no\n{settings}\n",
+            directory.display(),
+            path.display()
+        );
+        fs::write(directory.join("conf"), text).unwrap();
+        let mut daemon = Self { port, directory: directory.to_owned(), child: None };
+        daemon.up();
+        daemon
+    }
+
+    /// Starts it if it is not there.
+    pub(crate) fn up(&mut self) {
+        if self.child.is_some() {
+            return;
+        }
+        let _ = fs::remove_file(self.directory.join("pid"));
+        let child = Command::new("rsync")
+            .args(["--daemon", "--no-detach", "--address=127.0.0.1"])
+            .arg(format!("--port={}", self.port))
+            .arg(format!("--config={}", self.directory.join("conf").display()))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+        until("the daemon answers", || TcpStream::connect(("127.0.0.1", self.port)).is_ok());
+    }
+
+    /// Kills it and everything it started.
+    pub(crate) fn kill(&mut self) {
+        let Some(mut child) = self.child.take() else { return };
+        for process in descendants(child.id()) {
+            kill(process);
+        }
+        kill(child.id());
+        child.wait().unwrap();
+    }
+
+    /// What it logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.directory.join("log")).unwrap_or_default()
+    }
+
+    /// How many sessions it has served.
+    pub(crate) fn sessions(&self) -> usize {
+        self.log().lines().filter(|line| line.contains("receiving file list")).count()
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("rsync://127.0.0.1:{}/m/", self.port)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn kill(process: u32) {
+    let process = rustix::process::Pid::from_raw(process as i32).unwrap();
+    let _ = rustix::process::kill_process(process, rustix::process::Signal::KILL);
+}
+
+fn descendants(process: u32) -> Vec<u32> {
+    let path = format!("/proc/{process}/task/{process}/children");
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let mut all = Vec::new();
+    for child in text.split_whitespace().filter_map(|word| word.parse().ok()) {
+        all.push(child);
+        all.extend(descendants(child));
+    }
+    all
+}
+
+/// A mirror under test.
+pub(crate) struct Bench {
+    pub(crate) top: TempDir,
+    pub(crate) registry: Registry,
+    pub(crate) lines: Arc<Mutex<Vec<String>>>,
+    pub(crate) service: Option<Service>,
+}
+
+impl Bench {
+    /// Directories `source` and `state`, nothing running.
+    pub(crate) fn new() -> Self {
+        let top = tempfile::tempdir().unwrap();
+        fs::create_dir(top.path().join("source")).unwrap();
+        Self { top, registry: Registry::new(), lines: Arc::default(), service: None }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.top.path().join(name)
+    }
+
+    pub(crate) fn source(&self, name: &str) -> PathBuf {
+        self.top.path().join("source").join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, content: &str) {
+        let path = self.source(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    /// A configuration: `settings` for the mirror `m`, then the addresses of targets `t0`, `t1` and so on.
+    pub(crate) fn config(&self, settings: &str, urls: &[&str]) -> Config {
+        let mut text = format!(
+            "state-dir = \"{}\"\n[[mirror]]\nname = \"m\"\nsource = \"{}\"\n{settings}\n",
+            self.path("state").display(),
+            self.path("source").display()
+        );
+        for (number, url) in urls.iter().enumerate() {
+            write!(text, "[[mirror.target]]\nname = \"t{number}\"\nurl = \"{url}\"\n").unwrap();
+        }
+        Config::parse(Path::new("test.toml"), text.as_bytes()).unwrap()
+    }
+
+    pub(crate) fn start(&mut self, settings: &str, urls: &[&str]) {
+        let config = self.config(settings, urls);
+        self.start_with(&config, StartOptions::default());
+    }
+
+    pub(crate) fn start_with(&mut self, config: &Config, options: StartOptions) {
+        let lines = Arc::clone(&self.lines);
+        let log = Log::to(move |_, line| lines.lock().unwrap().push(line.to_owned()));
+        self.registry = Registry::new();
+        let service = Service::start(config, options, self.registry.clone(), log).unwrap();
+        self.service = Some(service);
+    }
+
+    pub(crate) fn stop(&mut self) {
+        if let Some(service) = self.service.take() {
+            service.stop(Duration::from_secs(10));
+        }
+    }
+
+    pub(crate) fn state(&self, target: &str) -> State {
+        self.registry.mirror("m", &self.path("source")).target(target, "").state()
+    }
+
+    /// Waits until a target is in this state.
+    pub(crate) fn until_state(&self, target: &str, state: State) {
+        until(&format!("{target} is {state:?}\n{}", self.log()), || self.state(target) == state);
+    }
+
+    /// Waits until the tree below `name` is what the source is.
+    pub(crate) fn until_equal(&self, name: &str) {
+        let begun = Instant::now();
+        loop {
+            let (ours, theirs) = (tree(&self.path("source")), tree(&self.path(name)));
+            if ours == theirs {
+                return;
+            }
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "{name} is not equal: {}\n{}",
+                difference(&ours, &theirs),
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.lines.lock().unwrap().join("\n")
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        if let Some(service) = self.service.take() {
+            service.stop(Duration::ZERO);
+        }
+    }
+}
+
+/// What there is of one object to compare.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Fact {
+    mode: u32,
+    owner: (u32, u32),
+    modified: (i64, i64),
+    content: Vec<u8>,
+}
+
+/// Everything below a directory. Times of directories count in whole seconds.
+pub(crate) fn tree(top: &Path) -> BTreeMap<Vec<u8>, Fact> {
+    let mut facts = BTreeMap::new();
+    let mut owed = vec![top.to_owned()];
+    while let Some(path) = owed.pop() {
+        let Ok(data) = path.symlink_metadata() else { continue };
+        let kind = data.file_type();
+        let content = if kind.is_file() {
+            fs::read(&path).unwrap_or_default()
+        } else if kind.is_symlink() {
+            fs::read_link(&path).unwrap_or_default().as_os_str().as_bytes().to_vec()
+        } else {
+            Vec::new()
+        };
+        if kind.is_dir()
+            && let Ok(entries) = fs::read_dir(&path)
+        {
+            owed.extend(entries.flatten().map(|entry| entry.path()));
+        }
+        let nanoseconds = if kind.is_dir() { 0 } else { data.mtime_nsec() };
+        let name = path.strip_prefix(top).unwrap().as_os_str().as_bytes().to_vec();
+        let fact = Fact {
+            mode: data.mode(),
+            owner: (data.uid(), data.gid()),
+            modified: if kind.is_fifo() { (0, 0) } else { (data.mtime(), nanoseconds) },
+            content,
+        };
+        facts.insert(name, fact);
+    }
+    facts
+}
+
+/// Some words about how two trees differ.
+pub(crate) fn difference(one: &BTreeMap<Vec<u8>, Fact>, other: &BTreeMap<Vec<u8>, Fact>) -> String {
+    let show = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+    let mut text = String::new();
+    for (name, fact) in one {
+        match other.get(name) {
+            None => write!(text, "missing {}; ", show(name)).unwrap(),
+            Some(found) if found != fact => {
+                write!(
+                    text,
+                    "{}: mode {:o} {:o} owner {:?} {:?} time {:?} {:?} length {} {}{}; ",
+                    show(name),
+                    fact.mode,
+                    found.mode,
+                    fact.owner,
+                    found.owner,
+                    fact.modified,
+                    found.modified,
+                    fact.content.len(),
+                    found.content.len(),
+                    if fact.content == found.content { "" } else { " content" }
+                )
+                .unwrap();
+            }
+            Some(_) => {}
+        }
+    }
+    for name in other.keys().filter(|name| !one.contains_key(*name)) {
+        write!(text, "surplus {}; ", show(name)).unwrap();
+    }
+    text.truncate(2000);
+    text
+}
