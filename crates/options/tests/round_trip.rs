@@ -48,7 +48,8 @@ fn meaning(o: &Options, direction: Direction) -> Vec<String> {
     tell(
         "kept",
         &(
-            a.perms,
+            // A server takes -A for -p as well, whatever a --no-perms said that it is not told of; as stock's does.
+            a.perms || a.acls,
             a.acls,
             a.times,
             a.owner || (push && a.usermap.is_some()),
