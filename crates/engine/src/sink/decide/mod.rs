@@ -7,7 +7,7 @@ mod fuzzy;
 mod node;
 mod symlink;
 
-pub(super) use fuzzy::Resembling;
+pub(super) use fuzzy::{Resembling, Rewritten};
 
 use syncline_fs::{BackupFor, Kind, NewObject, Object, Stat};
 use syncline_wire::ItemFlags;
