@@ -1,6 +1,6 @@
 //! Plays one job twice and compares.
 
-use super::grow::{Grower, Profile, mutate};
+use super::grow::{self, Grower, Profile, mutate};
 use super::job::{self, Mode, Transport};
 use super::random::Random;
 use super::snapshot::{self, Snapshot};
@@ -153,6 +153,7 @@ impl Stage {
     ) -> io::Result<(Outcome, Snapshot)> {
         let work = self.work.clone();
         must(Command::new("cp").arg("-a").arg(self.store.join("origin")).arg(&work))?;
+        grow::settle(&work)?;
         let began = SystemTime::now();
         let choose = |ours: bool, our_program: &Path| {
             let program = if ours && !stock_only { our_program } else { &self.programs.stock };
@@ -262,6 +263,9 @@ fn prepare(random: &mut Random, profile: Profile, origin: &Path) -> io::Result<(
         _ => {
             copy("dst")?;
             mutate(random, &origin.join("dst"))?;
+            if profile == Profile::Meta {
+                grow::redress(random, &origin.join("dst"))?;
+            }
         }
     }
     copy("basis")?;
