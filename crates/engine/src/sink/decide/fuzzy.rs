@@ -71,12 +71,14 @@ impl Generator<'_> {
         };
         let name = work.entry.base();
         let nearest = || {
-            let distances = known.files.iter().filter(stays).map(|file| (distance(name, &file.1), file));
+            let distances =
+                known.files.iter().filter(stays).map(|file| (distance(name, &file.1), file));
             let near = distances.filter(|(distance, _)| *distance <= FARTHEST);
             // Of several the last: `min_by_key` would take the first.
             near.rev().min_by_key(|(distance, _)| *distance).map(|(_, file)| file)
         };
-        let chosen = known.files.iter().filter(stays).find(|(_, _, stat)| same(stat)).or_else(nearest);
+        let chosen =
+            known.files.iter().filter(stays).find(|(_, _, stat)| same(stat)).or_else(nearest);
         let Some((kind, name, stat)) = chosen else { return Ok(None) };
         let path = sibling(work.path, name)?;
         let file = match kind {
