@@ -39,6 +39,7 @@ mod serve;
 mod session;
 mod signals;
 mod slots;
+mod tls;
 mod transfer;
 mod tree;
 mod unperformed;

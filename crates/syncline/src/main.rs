@@ -13,6 +13,7 @@ mod password;
 mod serve_only;
 mod server;
 mod signals;
+mod tls;
 
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::CommandExt;

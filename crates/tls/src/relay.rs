@@ -6,8 +6,9 @@ use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::io::ioctl_fionbio;
 use rustls::Connection;
@@ -15,6 +16,8 @@ use rustls::Connection;
 /// Bytes that wait in either direction before the side they come from is no longer read.
 const MOST_WAITING: usize = 64 << 10;
 const PIECE: usize = 16 << 10;
+/// How long a peer has to hear the end.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// What carries a tunnel in the background.
 #[derive(Debug)]
@@ -74,6 +77,7 @@ impl Tunnelled {
             self.transmit()?;
             let heard = self.ended && plain.incoming.is_empty() || plain.gone;
             if told_socket && heard && !self.tls.wants_write() {
+                self.linger();
                 return Ok(());
             }
             self.wait(&mut plain)?;
@@ -137,6 +141,27 @@ impl Tunnelled {
             }
         }
         Ok(())
+    }
+
+    /// Lets what was sent arrive: closing a socket with something unread would make the kernel throw it away at the other
+    /// end.
+    fn linger(&mut self) {
+        // A connection that is gone needs no gentle end.
+        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Write);
+        let end = Instant::now() + LINGER;
+        let mut piece = [0; PIECE];
+        while !self.ended {
+            let left = end.saturating_duration_since(Instant::now());
+            let timeout = Timespec {
+                tv_sec: i64::try_from(left.as_secs()).unwrap_or_default(),
+                tv_nsec: i64::from(left.subsec_nanos()),
+            };
+            let ready = poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], Some(&timeout));
+            if left.is_zero() || ready != Ok(1) || !matches!(self.socket.read(&mut piece), Ok(1..))
+            {
+                return;
+            }
+        }
     }
 
     fn wait(&self, plain: &mut Plain) -> io::Result<()> {
