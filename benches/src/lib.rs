@@ -2,4 +2,5 @@
 //!
 //! `cargo xtask bench` runs both and prints their tables.
 
+pub mod live;
 pub mod programs;

@@ -15,7 +15,7 @@ use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use syncline_suite::pending;
-use syncline_suite::program::{Program, vectors};
+use syncline_suite::program::{Program, Side, vectors};
 use syncline_suite::sandbox::{self, Sandbox, is_root};
 use syncline_suite::skipped;
 use syncline_suite::text::{Encoding, Expected};
@@ -530,7 +530,16 @@ impl<'a> Session<'a> {
             .replace("{IPORT}", &self.inetd_port.to_string())
             .replace("{OWN}", own)
             .replace("{RSYNC}", &self.client.text())
+            .replace(
+                "{PROGRAM}",
+                &self.server.path.with_file_name(self.program()).to_string_lossy(),
+            )
             .replace("{SERVER}", &self.server.text())
+    }
+
+    /// The program that is a daemon only if it is told so.
+    fn program(&self) -> &'static str {
+        if self.server.side == Side::Ours { "syncline" } else { "rsync" }
     }
 }
 

@@ -374,3 +374,15 @@ fn alternate_basis_directories_stay_in_the_module() {
         }
     }
 }
+
+#[test]
+fn targets_of_links_climb_no_higher_than_the_transfer() {
+    let scene = Scene::new();
+    fs::create_dir_all(scene.at("from/x/y")).unwrap();
+    symlink("../../../../t", scene.at("from/x/y/link")).unwrap();
+    for to in ["", "d/"] {
+        scene.run(&["-rl", "from/", &format!("@/m/{to}")]);
+        let made = scene.at(&format!("m/{to}x/y/link"));
+        assert_eq!(made.read_link().unwrap().to_str(), Some("../../t"), "{to}");
+    }
+}

@@ -23,15 +23,20 @@ pub(crate) fn run(mut arguments: lexopt::Parser) -> Chore {
             whole("programs", &[])?;
             whole("watch", &[])
         }
-        Some(other) => Err(Failure::new(format!("bench {other:?}: say parts, programs or watch"))),
+        Some(other) => {
+            Err(Failure::new(format!("bench {other:?}: say parts, programs, watch or live")))
+        }
     }
 }
 
 /// Whole programs, stock's and ours, in turns.
 fn whole(name: &str, arguments: &[OsString]) -> Chore {
     let mut build = run::cargo(["build", "--release", "--bins", "--locked"]);
-    let which =
-        if name == "watch" { ["--package", "syncwatch"].as_slice() } else { &["--workspace"] };
+    let which = match name {
+        "watch" => &["--package", "syncwatch"][..],
+        "live" => &["--package", "synclive"],
+        _ => &["--workspace"],
+    };
     run::must(build.args(which))?;
     run::must(
         run::cargo(["run", "--release", "--locked", "--package", "syncline-benches"])

@@ -1,8 +1,10 @@
 //! `cargo xtask demo`: what there is, on this machine, with real figures. It leaves nothing behind.
 
+mod live;
+
 use crate::run::{self, Chore, Failure};
 use std::fs;
-use std::io::{self, BufRead, BufReader};
+use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,8 +12,6 @@ use std::time::{Duration, Instant};
 
 /// How long anything may take before the demo gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How many edits are timed.
-const EDITS: usize = 20;
 
 pub(crate) fn run(mut arguments: lexopt::Parser) -> Chore {
     if let Some(extra) = arguments.next()? {
@@ -29,7 +29,7 @@ fn show(top: &Path) -> io::Result<()> {
     grow(&source)?;
 
     println!("\n1. A daemon with a configuration of its own, on a free loopback port");
-    let daemon = Daemon::start(top, &target)?;
+    let daemon = Daemon::start(top, "synclined", &target)?;
     let url = format!("rsync://127.0.0.1:{}/demo/", daemon.port);
     println!("   synclined serves {} as {url}", target.display());
 
@@ -63,31 +63,10 @@ fn show(top: &Path) -> io::Result<()> {
         println!("\n4. Stock rsync is not installed here; it would pull from this daemon too");
     }
 
-    println!("\n5. Live, from two parts: syncwatch runs syncline on settled changes");
-    let mirror = Mirror::start(&source, &url)?;
-    let mut latencies = Vec::new();
-    for number in 0..EDITS {
-        // Of a new length each time: like stock, a quick check compares sizes and whole seconds.
-        let text = "edit ".repeat(number + 1);
-        let began = Instant::now();
-        fs::write(source.join("live.txt"), &text)?;
-        wait(|| Ok(fs::read_to_string(target.join("live.txt")).is_ok_and(|seen| seen == text)))?;
-        latencies.push(began.elapsed());
-    }
-    drop(mirror);
-    latencies.sort();
-    println!(
-        "   {EDITS} edits, from write to visible at the target: median {}, slowest {}",
-        milliseconds(latencies[EDITS / 2]),
-        milliseconds(latencies[EDITS - 1])
-    );
-    same(&source, &target)?;
-    println!(
-        "   (a session scans the whole tree; synclive, which sends lists of changes, is not there yet)"
-    );
+    live::show(top)?;
 
     daemon.stop()?;
-    println!("\nSource and target were compared after each step. Everything is cleaned up.");
+    println!("\nSources and targets were compared after each step. Everything is cleaned up.");
     Ok(())
 }
 
@@ -134,13 +113,18 @@ struct Daemon {
 }
 
 impl Daemon {
-    fn start(top: &Path, module: &Path) -> io::Result<Self> {
+    /// A daemon with the module `demo`, whose own files lie in `top` under `name`.
+    fn start(top: &Path, name: &str, module: &Path) -> io::Result<Self> {
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-        let conf = top.join("synclined.conf");
+        Self::start_at(port, top, name, module)
+    }
+
+    fn start_at(port: u16, top: &Path, name: &str, module: &Path) -> io::Result<Self> {
+        let conf = top.join(format!("{name}.conf"));
         let owner =
             if rustix::process::geteuid().is_root() { "uid = root\ngid = root\n" } else { "" };
         let text = format!(
-            "use chroot = no\n{owner}log file = {0}/log\npid file = {0}/pid\n[demo]\npath = {1}\nread only = no\n",
+            "use chroot = no\n{owner}log file = {0}/{name}.log\npid file = {0}/{name}.pid\n[demo]\npath = {1}\nread only = no\n",
             top.display(),
             module.display()
         );
@@ -164,31 +148,6 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         // After a failed step: a daemon that has been stopped already is no concern.
         let _ = terminate(&mut self.child);
-    }
-}
-
-/// The watcher that pushes on changes.
-struct Mirror(Child);
-
-impl Mirror {
-    fn start(source: &Path, url: &str) -> io::Result<Self> {
-        let mut command = program("syncwatch");
-        command.args(["run", "--settle", "5ms"]).arg(source).arg("--");
-        command.arg(path("syncline")).args(["-a", "--delete"]).arg(slash(source)).arg(url);
-        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn()?;
-        // Its first line says that it watches; the rest is read so that it never waits for us.
-        let mut log = BufReader::new(child.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?);
-        let mirror = Self(child);
-        let mut line = String::new();
-        log.read_line(&mut line)?;
-        std::thread::spawn(move || io::copy(&mut log, &mut io::sink()));
-        Ok(mirror)
-    }
-}
-
-impl Drop for Mirror {
-    fn drop(&mut self) {
-        let _ = terminate(&mut self.0);
     }
 }
 

@@ -21,6 +21,7 @@ cargo xtask CHORE
   bench parts [--quick] [FILTER]  the criterion benches: ours, the best rival, ratio
   bench programs [OPTIONS]        whole programs, stock and ours in turns (--help)
   bench watch [OPTIONS]           syncwatch and inotifywait in turns (--help)
+  bench live [OPTIONS]            synclive, lsyncd and a loop in turns (--help)
   torture [OPTIONS]               random jobs by stock and by us, everything compared (--help)
   fuzz [TARGET] [--seconds N]     fuzz one target, or each in turn, N seconds each (60)
   man [--out DIR]                 man pages and completions, from the option tables (target/man)

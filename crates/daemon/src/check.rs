@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use syncline_conf::rsyncd::{Config, ModuleSettings, Origin};
 use syncline_conf::{Text, log_format::LogFormat};
+use syncline_engine::OperatorPaths;
 use syncline_engine::source::OperatorFiles;
 use syncline_filter::ModuleFilters;
 use syncline_options::refuse::Refusals;
@@ -173,8 +174,10 @@ impl Examiner<'_> {
             return;
         };
         let parameters = ModuleFilters { filter, include_from, include, exclude_from, exclude };
-        let mut files =
-            OperatorFiles { insecure: *settings.insecure_links, ..OperatorFiles::default() };
+        let mut files = OperatorFiles {
+            paths: OperatorPaths::following(*settings.insecure_links),
+            ..OperatorFiles::default()
+        };
         let module = Self::value(&settings.path).unwrap_or_default();
         if let Err(error) = parameters.compile(&module, &mut files) {
             let set = all.iter().find(|setting| setting.is_set());

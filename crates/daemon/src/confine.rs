@@ -2,18 +2,15 @@
 //!
 //! Both hold for every thread that is started afterwards, and nothing can take them back.
 
-use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd,
     Ruleset, RulesetAttr, RulesetCreatedAttr,
 };
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch,
-};
 use syncline_sys::accounts;
+
+use crate::calls;
 
 /// The newest set of rights the rules know; older kernels take the part they know.
 const NEWEST: ABI = ABI::V6;
@@ -74,7 +71,7 @@ impl Confinement {
         if !self.links {
             self.restrict_paths(module, denied)?;
         }
-        restrict_calls()
+        calls::restrict()
     }
 
     fn restrict_paths(
@@ -104,69 +101,6 @@ impl Confinement {
     }
 }
 
-/// Calls no transfer makes, each of which would help somebody who has taken the process over.
-fn forbidden() -> Vec<i64> {
-    let mut calls = vec![
-        libc::SYS_acct,
-        libc::SYS_add_key,
-        libc::SYS_adjtimex,
-        libc::SYS_bpf,
-        libc::SYS_chroot,
-        libc::SYS_clock_adjtime,
-        libc::SYS_clock_settime,
-        libc::SYS_delete_module,
-        libc::SYS_execve,
-        libc::SYS_execveat,
-        libc::SYS_fanotify_init,
-        libc::SYS_finit_module,
-        libc::SYS_fsmount,
-        libc::SYS_fsopen,
-        libc::SYS_init_module,
-        libc::SYS_io_uring_enter,
-        libc::SYS_io_uring_register,
-        libc::SYS_io_uring_setup,
-        libc::SYS_kcmp,
-        libc::SYS_kexec_file_load,
-        libc::SYS_kexec_load,
-        libc::SYS_keyctl,
-        libc::SYS_kill,
-        libc::SYS_landlock_create_ruleset,
-        libc::SYS_listen,
-        libc::SYS_mount,
-        libc::SYS_mount_setattr,
-        libc::SYS_move_mount,
-        libc::SYS_name_to_handle_at,
-        libc::SYS_open_by_handle_at,
-        libc::SYS_open_tree,
-        libc::SYS_perf_event_open,
-        libc::SYS_personality,
-        libc::SYS_pidfd_getfd,
-        libc::SYS_pidfd_open,
-        libc::SYS_pidfd_send_signal,
-        libc::SYS_pivot_root,
-        libc::SYS_process_vm_readv,
-        libc::SYS_process_vm_writev,
-        libc::SYS_ptrace,
-        libc::SYS_quotactl,
-        libc::SYS_reboot,
-        libc::SYS_request_key,
-        libc::SYS_setdomainname,
-        libc::SYS_sethostname,
-        libc::SYS_setns,
-        libc::SYS_settimeofday,
-        libc::SYS_swapoff,
-        libc::SYS_swapon,
-        libc::SYS_syslog,
-        libc::SYS_umount2,
-        libc::SYS_unshare,
-        libc::SYS_userfaultfd,
-        libc::SYS_vhangup,
-    ];
-    #[cfg(target_arch = "x86_64")]
-    calls.extend([libc::SYS_fork, libc::SYS_vfork, libc::SYS_ioperm, libc::SYS_iopl]);
-    calls
-}
-
 /// Takes every path and every call that is no transfer's from this process: it keeps what it has open.
 pub(crate) fn seal() -> Result<(), String> {
     rustix::thread::set_no_new_privs(true).map_err(|errno| errno.to_string())?;
@@ -180,46 +114,7 @@ pub(crate) fn seal() -> Result<(), String> {
             .map(drop)
     };
     restrict().map_err(|error| error.to_string())?;
-    restrict_calls()
-}
-
-fn restrict_calls() -> Result<(), String> {
-    let Ok(arch) = TargetArch::try_from(std::env::consts::ARCH) else { return Ok(()) };
-    let program = || -> Result<[BpfProgram; 2], seccompiler::BackendError> {
-        let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
-            forbidden().into_iter().map(|call| (call, Vec::new())).collect();
-        // Threads yes, processes no: `clone` without the flag of a thread.
-        let thread = libc::CLONE_THREAD as u64;
-        let no_thread =
-            SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(thread), 0)?;
-        rules.insert(libc::SYS_clone, vec![SeccompRule::new(vec![no_thread])?]);
-        // Sockets of this machine (name services) yes, of the network no.
-        let networked = SeccompCondition::new(
-            0,
-            SeccompCmpArgLen::Dword,
-            SeccompCmpOp::Ne,
-            libc::AF_UNIX as u64,
-        )?;
-        rules.insert(libc::SYS_socket, vec![SeccompRule::new(vec![networked])?]);
-        let refuse = SeccompAction::Errno(libc::EPERM as u32);
-        let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, arch)?;
-        // The flags of `clone3` lie in memory, where a filter cannot look; told that the call does not exist, the C
-        // library uses `clone`.
-        let absent = SeccompAction::Errno(libc::ENOSYS as u32);
-        let clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
-        let second = SeccompFilter::new(clone3, SeccompAction::Allow, absent, arch)?;
-        Ok([filter.try_into()?, second.try_into()?])
-    };
-    for program in program().map_err(|error| error.to_string())? {
-        match seccompiler::apply_filter(&program) {
-            Ok(()) => {}
-            // A kernel without it; said once at start.
-            Err(seccompiler::Error::Seccomp(error))
-                if error.raw_os_error() == Some(libc::EINVAL) => {}
-            Err(error) => return Err(error.to_string()),
-        }
-    }
-    Ok(())
+    calls::restrict()
 }
 
 #[cfg(test)]
@@ -310,7 +205,7 @@ mod tests {
             assert!(std::process::Command::new("/bin/true").spawn().is_err());
             assert!(
                 std::net::TcpStream::connect(("127.0.0.1", 9))
-                    .is_err_and(|error| { error.kind() == ErrorKind::PermissionDenied })
+                    .is_err_and(|error| error.raw_os_error() == Some(libc::ENOSYS))
             );
             assert!(rustix::process::chroot("/").is_err());
             // Threads are what a transfer is made of.

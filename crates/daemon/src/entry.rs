@@ -6,6 +6,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use syncline_conf::auth::Access;
 use syncline_conf::rsyncd::ModuleSettings;
+use syncline_engine::OperatorPaths;
 use syncline_engine::reason;
 use syncline_engine::source::OperatorFiles;
 use syncline_filter::{Filter, FilterError, ModuleFilters};
@@ -206,8 +207,10 @@ impl Session<'_> {
             exclude_from: &exclude_from,
             exclude: &exclude,
         };
-        let mut files =
-            OperatorFiles { insecure: *settings.insecure_links, ..OperatorFiles::default() };
+        let mut files = OperatorFiles {
+            paths: OperatorPaths::following(*settings.insecure_links),
+            ..OperatorFiles::default()
+        };
         match parameters.compile(module, &mut files) {
             Ok((filter, warnings)) => {
                 for warning in &warnings {

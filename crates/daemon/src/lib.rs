@@ -17,6 +17,7 @@
 //! claims a slot, starts hooks, and then takes the module's chroot, rights and sandbox (`confine`) before it reads what
 //! the client wants. All names are looked up, and all files of the administrator are read, before that door.
 
+mod calls;
 mod check;
 mod confine;
 mod entry;
@@ -50,13 +51,14 @@ pub use tree::Tree;
 use std::io::Write;
 
 use rustix::fs::{Mode, OFlags};
-use syncline_options::{Command, DaemonOptions, UsageError, parse_daemon};
+use syncline_options::{Command, parse_daemon};
 
 use load::Source;
 
 /// Obeys a daemon's command line, the program's name left out. Returns when the daemon has ended: the exit code.
 pub fn run(words: &[Vec<u8>]) -> u8 {
-    let options = match parse(words) {
+    // The program's name says what it is: `--daemon` is allowed, and not needed.
+    let options = match parse_daemon(words, true) {
         Ok(Command::Daemon(options)) => *options,
         Ok(_) => {
             print(help().as_bytes());
@@ -85,24 +87,9 @@ pub fn run(words: &[Vec<u8>]) -> u8 {
     }
 }
 
-/// As stock, a daemon starts only where `--daemon` says so, but questions about a configuration need no such word.
-fn parse(words: &[Vec<u8>]) -> Result<Command, UsageError> {
-    match parse_daemon(words, words.is_empty()) {
-        Err(UsageError::DaemonOptionAlone) => match parse_daemon(words, true)? {
-            Command::Daemon(options) if !asks(&options) => Err(UsageError::DaemonOptionAlone),
-            command => Ok(command),
-        },
-        outcome => outcome,
-    }
-}
-
 fn help() -> String {
     let version = format!("rsync  version {}  protocol version 32", env!("CARGO_PKG_VERSION"));
     syncline_options::daemon_help(&version, "synclined")
-}
-
-fn asks(options: &DaemonOptions) -> bool {
-    options.check_config || options.print_config
 }
 
 /// A line on standard error.

@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use syncline_options::values::flags::Debug;
 use syncline_wire::list::EntryRef;
 use syncline_wire::{ItemFlags, TextKind};
 
@@ -190,6 +191,8 @@ pub enum Notice<'a> {
     },
     /// What a rule decided about a name (debug FILTER).
     FilterDecision(&'a str),
+    /// The server ends a silence earlier than we would.
+    TimeoutOfServer(i32),
     /// Whether deltas are used, once (debug FLIST).
     DeltaTransmission(bool),
 }
@@ -287,6 +290,8 @@ pub enum Event<'a> {
     },
     /// A file's data moves.
     Progress(Progress<'a>),
+    /// What somebody who looks for a fault wants to know (`--debug`). Made only for an observer that traces.
+    Trace(&'a [u8]),
 }
 
 /// Takes the events of a run. Called from several threads, in the order things happened on each.
@@ -296,6 +301,11 @@ pub trait Observer: Send + Sync {
 
     /// Whether [`Event::Progress`] is wanted; where nobody looks it is not made.
     fn wants_progress(&self) -> bool {
+        false
+    }
+
+    /// Whether [`Event::Trace`] about this is wanted.
+    fn traces(&self, _flag: Debug, _level: u8) -> bool {
         false
     }
 }
@@ -351,6 +361,18 @@ impl Monitor {
     /// Tells a warning.
     pub fn warn(&self, text: impl Into<Vec<u8>>) {
         self.problem(Problem::new(Severity::Warning, text));
+    }
+
+    /// Traces what happens; the text is made only where it is wanted.
+    pub fn trace(&self, flag: Debug, level: u8, text: impl FnOnce() -> Vec<u8>) {
+        if self.observer.traces(flag, level) {
+            self.tell(&Event::Trace(&text()));
+        }
+    }
+
+    /// Whether a trace about this is wanted.
+    pub fn traces(&self, flag: Debug, level: u8) -> bool {
+        self.observer.traces(flag, level)
     }
 
     /// Whether progress is worth telling.

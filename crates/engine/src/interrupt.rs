@@ -1,6 +1,6 @@
-//! Stopping a run from outside: a signal, a watchdog, a supervisor.
+//! Stopping a run from outside: a signal, a deadline, a watchdog, a supervisor.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A wish to stop; clones share it.
@@ -12,21 +12,46 @@ pub struct Interrupt(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    raised: AtomicBool,
+    cause: AtomicU8,
     hooks: Mutex<Vec<Box<dyn Fn() + Send>>>,
+}
+
+/// Why a run is to stop.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Cause {
+    /// Somebody asked for it.
+    Request = 1,
+    /// The time of `--stop-at` has come.
+    Deadline = 2,
 }
 
 impl Interrupt {
     /// Stops the run.
     pub fn raise(&self) {
-        self.0.raised.store(true, Ordering::Release);
+        self.raise_for(Cause::Request);
+    }
+
+    /// Stops the run; of several causes the first counts.
+    pub fn raise_for(&self, cause: Cause) {
+        let (order, otherwise) = (Ordering::AcqRel, Ordering::Acquire);
+        // One that was raised before stays as it is.
+        let _ = self.0.cause.compare_exchange(0, cause as u8, order, otherwise);
         let hooks = self.0.hooks.lock().unwrap_or_else(PoisonError::into_inner);
         hooks.iter().for_each(|hook| hook());
     }
 
     /// Whether the run is to stop.
     pub fn is_raised(&self) -> bool {
-        self.0.raised.load(Ordering::Acquire)
+        self.cause().is_some()
+    }
+
+    /// Why the run is to stop, if it is.
+    pub fn cause(&self) -> Option<Cause> {
+        match self.0.cause.load(Ordering::Acquire) {
+            0 => None,
+            2 => Some(Cause::Deadline),
+            _ => Some(Cause::Request),
+        }
     }
 
     /// Calls `hook` when the run is to stop, at once if it is already.
@@ -41,7 +66,7 @@ impl Interrupt {
 
 impl std::fmt::Debug for Interrupt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Interrupt").field(&self.is_raised()).finish()
+        f.debug_tuple("Interrupt").field(&self.cause()).finish()
     }
 }
 
@@ -65,5 +90,13 @@ mod tests {
         interrupt.raise();
         interrupt.on_raise(hook(&count));
         assert_eq!(count.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn the_first_cause_counts() {
+        let interrupt = Interrupt::default();
+        interrupt.raise_for(Cause::Deadline);
+        interrupt.raise();
+        assert_eq!(interrupt.cause(), Some(Cause::Deadline));
     }
 }

@@ -8,7 +8,7 @@ use syncline_options::{OptionId, Options, UsageError};
 use syncline_wire::list::ListOptions;
 use syncline_wire::{Algorithm as _, Checksum, CompatFlags, Compression, Item, Protocol, Side};
 
-use crate::{Interrupt, Module};
+use crate::{Error, ExitCode, Interrupt, Module, OperatorPaths, Result, Role};
 
 /// One run, as far as it does not depend on the connection. Nothing changes in it once the run begins.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct Job {
     pub place: Place,
     /// The module a daemon serves; none elsewhere.
     pub module: Option<Module>,
+    /// Opens what options name.
+    pub paths: OperatorPaths,
     /// A file that is not what was listed any more, or changes while it is read, is withheld from the sink instead of
     /// sent as it never was (docs/spec live.md 5.5).
     pub exact: bool,
@@ -45,6 +47,7 @@ impl Job {
     /// A run of this process.
     pub fn new(options: Options, place: Place) -> Self {
         Self {
+            paths: OperatorPaths::of(&options),
             options,
             place,
             module: None,
@@ -52,6 +55,14 @@ impl Job {
             interrupt: Interrupt::default(),
             accounts: Accounts::new(),
             temporaries: TempFiles::new(),
+        }
+    }
+
+    /// Becomes who `--copy-as` names. To be called once the connection stands, before any file is touched.
+    pub(crate) fn take_identity(&self, role: Role) -> Result<()> {
+        match &self.options.attributes.copy_as {
+            Some(wanted) => crate::identity::become_user(wanted, role),
+            None => Ok(()),
         }
     }
 
@@ -76,6 +87,8 @@ impl Job {
 pub struct Terms {
     /// The negotiated version.
     pub protocol: Protocol,
+    /// What the peer announced.
+    pub peer_version: i32,
     /// What the server settled.
     pub compat: CompatFlags,
     /// Which end we are.
@@ -102,6 +115,7 @@ impl Terms {
             && sink_allows_incremental(options);
         Self {
             protocol,
+            peer_version: protocol.number().into(),
             compat: CompatFlags(if protocol.has_compat_flags() { 0x1fe } else { 0 })
                 .with_if(incremental, CompatFlags::INCREMENTAL),
             side: Side::Client,
@@ -182,6 +196,15 @@ pub fn sink_allows_incremental(options: &Options) -> bool {
         && !options.select.prune_empty_dirs
 }
 
+/// Refuses a list of more entries than `--max-alloc` has room for, at eight bytes each as in stock.
+pub(crate) fn check_list_length(limit: u64, length: usize, role: Role) -> Result<()> {
+    if limit == 0 || length as u64 <= limit / 8 {
+        return Ok(());
+    }
+    let text = format!("[{role}] exceeded --max-alloc={limit} setting (file=job.rs, line=0)");
+    Err(Error::fatal_by(role, ExitCode::MEMORY, text))
+}
+
 /// Behind which items values of attributes are exchanged (docs/spec filelist.md 14.3).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct XattrExchange {
@@ -238,17 +261,7 @@ fn digest(checksum: Checksum) -> Digest {
 /// The first option that is understood but not performed yet: it must not be passed over in silence.
 pub fn unperformed(options: &Options) -> Option<UsageError> {
     use OptionId as Id;
-    let missing = [
-        Id::Crtimes,
-        Id::CopyAs,
-        Id::Iconv,
-        Id::WriteBatch,
-        Id::OnlyWriteBatch,
-        Id::ReadBatch,
-        Id::ConfineRoot,
-        Id::StopAfter,
-        Id::StopAt,
-        Id::Parallel,
-    ];
+    let missing =
+        [Id::Crtimes, Id::Iconv, Id::WriteBatch, Id::OnlyWriteBatch, Id::ReadBatch, Id::Parallel];
     options.not_performed(|id| !missing.contains(&id))
 }

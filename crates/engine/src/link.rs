@@ -14,7 +14,7 @@
 
 use std::sync::Arc;
 
-use syncline_delta::{Signature, SumHeader};
+use syncline_delta::{SearchIndex, Signature, SumHeader};
 pub use syncline_wire::Token;
 use syncline_wire::list::{FileEntry, FileList, FileLists, IdNames, XattrSet};
 use syncline_wire::{IoErrors, Item, SumHead};
@@ -83,8 +83,8 @@ pub struct Received {
 pub enum Content<'a> {
     /// From the connection.
     Tokens(&'a mut dyn Tokens),
-    /// From a file of this machine, opened by the local short cut.
-    File(&'a syncline_fs::SourceFile),
+    /// From a file of this machine, opened by the local short cut; with the basis' blocks where only differences count.
+    File(&'a syncline_fs::SourceFile, Option<&'a SearchIndex>),
 }
 
 /// One file's content as literal data and blocks of the basis (docs/spec delta.md 7 to 9).

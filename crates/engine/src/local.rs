@@ -12,13 +12,15 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, never, select, unbounded};
+use syncline_delta::SearchIndex;
 use syncline_filter::{Filter, Rules, Side};
 use syncline_fs::{OpenSource, SourceFile, Stat};
 use syncline_options::options::{Append, FilesFrom};
+use syncline_options::values::flags::Debug;
 use syncline_wire::list::{EntryRef, FileList, FileLists, IdNames};
 use syncline_wire::{CompatFlags, IoErrors, Item, Side as WireSide};
 
-use crate::link::{Content, Offer, Offers, Received};
+use crate::link::{Content, Offer, Offers, Received, Sums};
 use crate::session::{check_options, complete, local_lines, own_version};
 use crate::sink::apply::{self, Incoming, Outcome};
 use crate::sink::collect::Batch;
@@ -83,6 +85,7 @@ impl LocalPlan {
         let Self { job, sources, names, destination, listing, start, rules, mut files } = self;
         let protocol = own_version(&job.options, WireSide::Client)?;
         check_options(&job.options, protocol)?;
+        job.take_identity(Role::Sender)?;
         let mut terms = Terms::local(&job.options, protocol);
         if listing {
             // One list, in order.
@@ -345,6 +348,8 @@ struct Task {
     existing: Option<Stat>,
     redo: bool,
     source: SourceFile,
+    /// The blocks of the basis, where differences are wanted.
+    basis: Option<SearchIndex>,
 }
 
 /// Files under way.
@@ -524,6 +529,8 @@ impl Outlet for Near<'_> {
         tally.transferred.add(1);
         tally.transferred_size.add(order.entry.size());
         self.tell(order, None);
+        let text = || [b"[sender] sending ", &order.entry.path()[..]].concat();
+        context.monitor.trace(Debug::Send, 1, text);
         self.pace.begun += source.length();
         self.busy.begin();
         let task = Task {
@@ -534,6 +541,10 @@ impl Outlet for Near<'_> {
             existing: order.existing.copied(),
             redo: order.redo,
             source,
+            basis: match order.sums {
+                Sums::Blocks(_, signature) => Some(SearchIndex::new(signature.clone())),
+                Sums::Nothing | Sums::Prefix(_) => None,
+            },
         };
         self.tasks.send(task).map_err(|_| Error::Stopped)?;
         if self.one_by_one {
@@ -597,6 +608,7 @@ fn work(
 fn copy(context: &Context<'_>, task: &Task, path: &mut Vec<u8>) -> Result<Outcome> {
     let Some(entry) = task.batch.list.get(task.position) else { return Ok(Outcome::Failed) };
     context.put_target(entry, path);
+    context.monitor.trace(Debug::Recv, 1, || [b"[receiver] receiving ", &path[..]].concat());
     let incoming = Incoming {
         entry,
         item: &task.item,
@@ -605,8 +617,10 @@ fn copy(context: &Context<'_>, task: &Task, path: &mut Vec<u8>) -> Result<Outcom
         redo: task.redo,
         counts: Some(context.entries_up_to(task.index, task.batch.number)),
     };
-    let applied = apply::receive(context, incoming, Content::File(&task.source))?;
-    let moved = Moved { data: task.source.length(), ..Moved::default() };
+    let content = Content::File(&task.source, task.basis.as_ref());
+    let applied = apply::receive(context, incoming, content)?;
+    let digest = applied.digest.as_deref();
+    let moved = Moved { data: applied.literal, digest, ..Moved::default() };
     context.tell_item(entry, &task.item, Some(moved));
     Ok(applied.outcome)
 }

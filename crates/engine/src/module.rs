@@ -125,24 +125,36 @@ impl Job {
         }
     }
 
-    /// Whose links lead to files that were named by an option.
+    /// Whose links lead to files that a client named by an option.
     pub(crate) fn trust(&self) -> Trust<'static> {
         if self.options.attributes.insecure_links { Trust::Everyone } else { Trust::Owners }
     }
 
-    /// Opens a directory that the operator named, or a client, then beneath its module.
+    /// Opens a directory that an option names, or a client, then beneath its module.
     pub(crate) fn open_root(&self, path: &Path) -> Result<Root> {
         self.check_visible(path, true, Op::ChangeDirectory)?;
         let Some(module) = self.confining() else {
-            return Ok(self.faking(Root::open(path, self.trust())?));
+            return Ok(self.faking(self.paths.open_directory(path)?));
         };
         self.faking(top()?).descend(module.below(path).as_path(), Links::Beneath)
+    }
+
+    /// Opens the destination, which `--confine-root` leaves to the operator.
+    pub(crate) fn open_destination(&self, path: &Path) -> Result<Root> {
+        if self.confining().is_some() || !self.paths.is_confined() {
+            return self.open_root(path);
+        }
+        Ok(self.faking(Root::open(path, self.trust())?))
     }
 
     /// A directory of a source, whose links may lead anywhere in the module.
     pub(crate) fn open_source(&self, path: &Path) -> Result<Root> {
         let Some(module) = self.confining() else {
-            return Ok(self.faking(Root::open(path, Trust::Everyone)?));
+            let root = match self.options.select.files_from {
+                Some(_) => self.paths.open_listed(path)?,
+                None => Root::open(path, Trust::Everyone)?,
+            };
+            return Ok(self.faking(root));
         };
         let below = module.below(path);
         if module.hides(below.as_bytes(), true) {
@@ -155,7 +167,7 @@ impl Job {
     pub(crate) fn create_root(&self, path: &Path) -> Result<Root> {
         self.check_visible(path, true, Op::MakeDirectory)?;
         let Some(module) = self.confining() else {
-            return Ok(self.faking(Root::create(path, self.trust())?));
+            return Ok(self.faking(self.paths.create_directory(path)?));
         };
         let below = module.below(path);
         let mut root = self.faking(top()?);

@@ -26,6 +26,7 @@ struct Outcome {
     told: Vec<String>,
     problems: Vec<String>,
     transferred: u64,
+    matched: u64,
 }
 
 #[derive(Default)]
@@ -113,6 +114,7 @@ impl Trees {
             told: std::mem::take(&mut notes.told.lock().unwrap()),
             problems: std::mem::take(&mut notes.problems.lock().unwrap()),
             transferred: monitor.tally().transferred.get(),
+            matched: monitor.tally().matched.get(),
         }
     }
 }
@@ -317,9 +319,32 @@ fn sources_go_once_their_copies_are_safe_and_never_those_that_were_skipped() {
 }
 
 #[test]
-fn what_is_not_performed_is_refused_before_anything_is_touched() {
+fn as_a_user_who_does_not_exist_nothing_is_touched() {
     let trees = Trees::new();
     trees.write("src/f", "x");
-    assert_eq!(trees.copy(&["-a", "--copy-as=root"]).code, ExitCode::UNSUPPORTED);
+    assert_eq!(trees.copy(&["-a", "--copy-as=no-such-user"]).code, ExitCode::USAGE);
     assert!(names(&trees.at("dst")).is_empty());
+}
+
+#[test]
+fn without_whole_files_blocks_of_the_old_file_count_and_the_new_content_is_right() {
+    for in_place in [false, true] {
+        let trees = Trees::new();
+        let old: String = (0..20_000).map(|line| format!("line {line}\n")).collect();
+        // One line changed, and a few bytes less in front of the second half.
+        let new = old.replace("line 7\n", "LINE 7\n").replacen("line 10000", "10000", 1);
+        trees.write("dst/file", &old);
+        trees.write("src/file", &new);
+        let mut options = vec!["-rtI", "--no-whole-file", "--block-size=1000"];
+        if in_place {
+            options.push("--inplace");
+        }
+        let outcome = trees.copy(&options);
+        assert_eq!(outcome.code, ExitCode::OK);
+        assert_eq!(trees.read("dst/file"), new);
+        let length = new.len() as u64;
+        assert!(outcome.matched > length - 5000 && outcome.matched < length, "{in_place}");
+        let whole = trees.copy(&["-rtI"]);
+        assert_eq!((whole.matched, whole.transferred), (0, 1));
+    }
 }

@@ -90,7 +90,10 @@ fn attempt(mirror: &Mirror, target: &Target, removes: bool, links: bool) -> Resu
 }
 
 fn verdict(outcome: &Outcome) -> Result<(), String> {
-    let last = || outcome.findings.texts.last().map(|text| text.trim().to_owned());
+    // The last line of a peer is only its exit code.
+    let texts = || outcome.findings.texts.iter().map(|text| text.trim());
+    let telling = || texts().find(|text| !text.is_empty() && !text.starts_with("rsync error:"));
+    let last = || telling().or(texts().next_back()).map(str::to_owned);
     match &outcome.result {
         Ok(code) if *code == ExitCode::OK => Ok(()),
         Ok(code) => Err(last().unwrap_or_else(|| code.to_string())),

@@ -388,6 +388,7 @@ impl Service {
             hiding: Arc::new(hiding),
             planner: Planner::new(single, removes),
             desks,
+            hooks: Arc::clone(&hooks),
             status,
             registry: self.registry.clone(),
             log: self.log.clone(),

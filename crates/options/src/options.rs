@@ -590,7 +590,8 @@ pub struct Batch {
 impl Options {
     /// Whether delta transfer is off when the user left it open: for local copies without a batch to write.
     pub fn copies_whole_files(&self, local: bool) -> bool {
-        self.data.whole_file.unwrap_or(local && self.batch.write.is_none())
+        let default = local && self.batch.write.is_none() && self.data.append == Append::No;
+        self.data.whole_file.unwrap_or(default)
     }
 
     /// The format of the line for each item: the given one, else that of `-i`, else that of a NAME level.

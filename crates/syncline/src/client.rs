@@ -12,8 +12,7 @@ use syncline_engine::session::daemon::Admission;
 use syncline_engine::session::shell::{RemoteShell, server_command};
 use syncline_engine::session::{ClientPlan, Connection, rules_of};
 use syncline_engine::source::{CvsPlaces, OperatorFiles};
-use syncline_engine::{Error, ExitCode, Job, Monitor, Place, Role, Terms};
-use syncline_fs::{Trust, create_operator_file};
+use syncline_engine::{Cause, Error, ExitCode, Job, Monitor, OperatorPaths, Place, Role, Terms};
 use syncline_options::values::flags::Debug;
 use syncline_options::{Direction as Way, Job as Arguments};
 use syncline_options::{Form, Options, Remote, Transport};
@@ -56,7 +55,7 @@ impl Run {
             server: false,
             decimal_point: '.',
         };
-        let (log, log_problem) = open_log(&options);
+        let (log, log_problem) = open_log(&options, &OperatorPaths::of(&options));
         let report = Arc::new(Report::new(setting, Box::new(Streams::new(&options, log))));
         if let Some(problem) = log_problem {
             report.line(Class::Error, problem.as_bytes());
@@ -102,7 +101,7 @@ impl Run {
         sources: Vec<Vec<u8>>,
         destination: Option<Vec<u8>>,
     ) -> (Result<ExitCode, Error>, Role) {
-        let mut files = operator_files(&self.options);
+        let mut files = operator_files(self.job.paths.clone());
         let rules = match rules_of(&self.options, &mut files) {
             Ok(rules) => rules,
             Err(error) => return (Err(error), Role::Client),
@@ -121,18 +120,34 @@ impl Run {
     }
 
     fn finish(&self, result: Result<ExitCode, Error>, role: Role) -> ExitCode {
-        let code = match result {
-            Ok(code) => {
+        let code = self.report_end(result, role);
+        let tally = self.monitor.tally();
+        self.monitor.trace(Debug::Io, 1, || {
+            let (sent, received) = (tally.sent.get(), tally.received.get());
+            format!("[{role}] {sent} bytes out, {received} bytes in").into_bytes()
+        });
+        let text = || format!("[{role}] exits with code {}", code.number()).into_bytes();
+        self.monitor.trace(Debug::Exit, 1, text);
+        code
+    }
+
+    fn report_end(&self, result: Result<ExitCode, Error>, role: Role) -> ExitCode {
+        let code = match (result, self.job.interrupt.cause()) {
+            (Ok(code), _) => {
                 self.report.summarize(self.monitor.tally(), self.start.elapsed().as_secs());
                 code
             }
-            Err(_) if self.job.interrupt.is_raised() => {
-                self.report.fail(ExitCode::SIGNAL, role);
-                return ExitCode::SIGNAL;
+            (Err(_), Some(cause)) => {
+                let code = signals::code_of(cause);
+                if cause == Cause::Deadline {
+                    self.report.line(Class::Error, signals::AT_LIMIT.as_bytes());
+                }
+                self.report.fail(code, role);
+                return code;
             }
             // The peer has said why.
-            Err(Error::PeerExit(code)) => return code,
-            Err(error) => {
+            (Err(Error::PeerExit(code)), None) => return code,
+            (Err(error), None) => {
                 let text = error.to_string();
                 for line in text.lines() {
                     self.report.line(Class::Error, line.as_bytes());
@@ -157,7 +172,7 @@ impl Run {
         destination: Option<Vec<u8>>,
     ) -> (Result<ExitCode, Error>, Role) {
         let role = if pull { Role::Destination } else { Role::Sender };
-        let mut files = operator_files(&self.options);
+        let mut files = operator_files(self.job.paths.clone());
         let rules = match rules_of(&self.options, &mut files) {
             Ok(rules) => rules,
             Err(error) => return (Err(error), Role::Client),
@@ -357,9 +372,9 @@ fn shown_command(words: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// How rule files are read on behalf of the user.
-fn operator_files(options: &Options) -> OperatorFiles {
+fn operator_files(paths: OperatorPaths) -> OperatorFiles {
     OperatorFiles {
-        insecure: options.attributes.insecure_links,
+        paths,
         cvs: CvsPlaces {
             home: std::env::home_dir(),
             environment: std::env::var("CVSIGNORE").unwrap_or_default().into_bytes(),
@@ -369,10 +384,9 @@ fn operator_files(options: &Options) -> OperatorFiles {
 }
 
 /// The log file, and what is wrong with it.
-fn open_log(options: &Options) -> (Option<File>, Option<String>) {
+fn open_log(options: &Options, paths: &OperatorPaths) -> (Option<File>, Option<String>) {
     let Some(path) = &options.output.log_file else { return (None, None) };
-    let trust = if options.attributes.insecure_links { Trust::Everyone } else { Trust::Owners };
-    match create_operator_file(Path::new(std::ffi::OsStr::from_bytes(path)), trust, true, 0o644) {
+    match paths.create_file(Path::new(std::ffi::OsStr::from_bytes(path)), true, 0o644) {
         Ok(file) => (Some(file), None),
         Err(error) => {
             let shown = String::from_utf8_lossy(path);

@@ -1,6 +1,7 @@
 //! Reaching a daemon as a client, and its greeting (docs/spec cli.md 19).
 
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::process::Child;
 
 use syncline_engine::report::{Class, Report};
@@ -8,8 +9,8 @@ use syncline_engine::session::Connection;
 use syncline_engine::session::daemon::{Admission, DaemonRequest};
 use syncline_engine::session::shell::{RemoteShell, shell_words};
 use syncline_engine::session::socket::{DAEMON_PORT, Detour, connect};
-use syncline_engine::{Error, ExitCode, Job, Role};
-use syncline_fs::{Trust, open_operator_file};
+use syncline_engine::{Error, ExitCode, Job, OperatorPaths, Role};
+use syncline_options::values::flags::Debug;
 use syncline_options::{Options, Remote};
 use syncline_wire::Protocol;
 
@@ -52,6 +53,10 @@ pub(crate) fn reach(
         }
     };
     let mut warn = |text: String| report.line(Class::Warning, text.as_bytes());
+    if options.output.debug.level(Debug::Connect) > 0 {
+        let text = format!("opening tcp connection to {host} port {port}");
+        report.line(Class::Info, text.as_bytes());
+    }
     let stream = connect(options, &host, port, &detour, role, &mut warn)?;
     if inside_tls {
         let (reader, writer, tunnel) = tls::wrap(stream.writer, &host, options)?;
@@ -138,9 +143,9 @@ fn early_input(options: &Options, role: Role) -> Result<Option<Vec<u8>>, Error> 
     let failed = |reason: String| {
         Error::fatal(ExitCode::START, format!("rsync: [{role}] failed to open {shown}: {reason}"))
     };
-    let path = std::path::Path::new(std::ffi::OsStr::new(&shown));
+    let path = std::path::Path::new(std::ffi::OsStr::from_bytes(path));
     let mut file =
-        open_operator_file(path, Trust::Owners).map_err(|error| failed(error.reason()))?;
+        OperatorPaths::of(options).open_file(path).map_err(|error| failed(error.reason()))?;
     let mut text = Vec::new();
     file.read_to_end(&mut text).map_err(|error| failed(syncline_engine::reason(&error)))?;
     Ok(Some(text))

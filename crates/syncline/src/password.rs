@@ -8,8 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
-use syncline_engine::{Error, ExitCode, Role};
-use syncline_fs::{Trust, open_operator_file};
+use syncline_engine::{Error, ExitCode, OperatorPaths, Role};
 use syncline_options::Options;
 
 /// Longest password that is read from a file.
@@ -37,12 +36,11 @@ fn from_file(path: &[u8], options: &Options, role: Role) -> Result<Vec<u8>, Erro
             usage(format!("ERROR: failed to read a password from {shown}: {error}"))
         })?;
     } else {
-        let trust = if options.attributes.insecure_links { Trust::Everyone } else { Trust::Owners };
-        let file =
-            open_operator_file(Path::new(OsStr::from_bytes(path)), trust).map_err(|error| {
-                let reason = error.reason();
-                usage(format!("rsync: [{role}] could not open password file {shown}: {reason}"))
-            })?;
+        let path = Path::new(OsStr::from_bytes(path));
+        let file = OperatorPaths::of(options).open_file(path).map_err(|error| {
+            let reason = error.reason();
+            usage(format!("rsync: [{role}] could not open password file {shown}: {reason}"))
+        })?;
         check_owner(&file).map_err(usage)?;
         // What cannot be read is as good as empty.
         let _ = file.take(LONGEST as u64).read_to_end(&mut text);

@@ -8,8 +8,9 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use syncline_engine::report::{Class, Direction, Output, Report, Setting};
 use syncline_engine::session::{Connection, ServerPlan, ServerVoice};
 use syncline_engine::source::{CvsPlaces, OperatorFiles};
-use syncline_engine::{Error, Event, ExitCode, Job, Monitor, Observer, Place, Role};
+use syncline_engine::{Cause, Error, Event, ExitCode, Job, Monitor, Observer, Place, Role};
 use syncline_options::options::StderrMode;
+use syncline_options::values::flags::Debug;
 use syncline_options::{Command, Options};
 use syncline_wire::{Message, TextKind};
 
@@ -86,7 +87,7 @@ pub(crate) fn serve(
     let mode = options.output.stderr;
     let variable = |name: &str| std::env::var(name).ok();
     let files = OperatorFiles {
-        insecure: options.attributes.insecure_links,
+        paths: job.paths.clone(),
         cvs: CvsPlaces {
             home: std::env::home_dir(),
             environment: variable("CVSIGNORE").unwrap_or_default().into_bytes(),
@@ -110,15 +111,22 @@ pub(crate) fn serve(
         spoken = Some(Arc::clone(&report));
         Monitor::new(Arc::new(Observed { report, voice }))
     });
-    match (result, spoken) {
-        (Err(_), _) if interrupt.is_raised() => ExitCode::SIGNAL,
-        (Ok(code) | Err(Error::PeerExit(code)), _) => code,
-        (Err(error), Some(report)) => {
+    match (result, interrupt.cause(), spoken) {
+        (Err(_), Some(cause), report) => {
+            let code = signals::code_of(cause);
+            if let (Cause::Deadline, Some(report)) = (cause, report) {
+                report.line(Class::Error, signals::AT_LIMIT.as_bytes());
+                report.fail(code, role);
+            }
+            code
+        }
+        (Ok(code) | Err(Error::PeerExit(code)), ..) => code,
+        (Err(error), None, Some(report)) => {
             let code = error.exit_code();
             report.fail(code, role);
             code
         }
-        (Err(error), None) => crate::fail(&error.to_string(), error.exit_code()),
+        (Err(error), None, None) => crate::fail(&error.to_string(), error.exit_code()),
     }
 }
 
@@ -137,6 +145,10 @@ impl Observer for Observed {
             self.voice.send(Message::Deleted { name: path.to_vec(), directory: *directory });
         }
         self.report.event(event);
+    }
+
+    fn traces(&self, flag: Debug, level: u8) -> bool {
+        self.report.traces(flag, level)
     }
 }
 

@@ -20,26 +20,31 @@ const ALLOWED: &str = "allowed";
 /// `synclive retry`
 pub(crate) fn retry(options: &LiveOptions) -> u8 {
     match state_dir(options, 0) {
-        Ok(state) => wake(&state),
+        Ok(state) => holder(&state).map_or_else(|code| code, wake),
         Err(problem) => wrong(problem),
     }
 }
 
 /// `synclive allow MIRROR`
 pub(crate) fn allow(options: &LiveOptions) -> u8 {
-    let (Some(mirror), state) = (options.arguments.first(), state_dir(options, 1)) else {
+    let Some(mirror) = options.arguments.first() else {
         return wrong("allow takes the name of a mirror");
     };
-    let state = match state {
+    let state = match state_dir(options, 1) {
         Ok(state) => state,
         Err(problem) => return wrong(problem),
     };
-    let file = OpenOptions::new().create(true).append(true).open(state.join(ALLOWED));
+    let holder = match holder(&state) {
+        Ok(holder) => holder,
+        Err(code) => return code,
+    };
+    let path = state.join(ALLOWED);
+    let file = OpenOptions::new().create(true).append(true).open(&path);
     if let Err(error) = file.and_then(|mut file| file.write_all(&[mirror, &b"\n"[..]].concat())) {
-        complain(format_args!("{}: {error}", state.join(ALLOWED).display()));
+        complain(format_args!("{}: {error}", path.display()));
         return crate::FAILED;
     }
-    wake(&state)
+    wake(holder)
 }
 
 /// The mirrors that were allowed since the last time.
@@ -67,8 +72,8 @@ fn state_dir(options: &LiveOptions, skip: usize) -> Result<std::path::PathBuf, S
     Plan::of(&options).map(|plan| plan.config.state_dir)
 }
 
-/// Tells the process that holds the lock to look.
-fn wake(state: &Path) -> u8 {
+/// The process that uses a state directory.
+fn holder(state: &Path) -> Result<Pid, u8> {
     let path = state.join("lock");
     let holder = File::open(&path).ok().and_then(|file| {
         // Whoever gets the lock is alone.
@@ -76,10 +81,14 @@ fn wake(state: &Path) -> u8 {
         let text = fs::read_to_string(&path).ok().filter(|_| !is_free)?;
         Pid::from_raw(text.trim().parse().ok()?)
     });
-    let Some(holder) = holder else {
+    holder.ok_or_else(|| {
         complain(format_args!("no instance uses {}", state.display()));
-        return NOT_RUNNING;
-    };
+        NOT_RUNNING
+    })
+}
+
+/// Has an instance look.
+fn wake(holder: Pid) -> u8 {
     match kill_process(holder, Signal::USR2) {
         Ok(()) => 0,
         Err(error) => {

@@ -89,6 +89,19 @@ impl TokenEncoder {
         }
     }
 
+    /// Compresses on this many threads of its own, where the method can; to be said before the first data.
+    pub fn with_threads(mut self, threads: u32) -> Result<Self> {
+        if let EncoderForm::Packed(packed) = &mut self.form
+            && threads > 0
+        {
+            packed.set_threads(threads.min(Self::MOST_THREADS))?;
+        }
+        Ok(self)
+    }
+
+    /// Threads beyond which the library refuses.
+    const MOST_THREADS: u32 = 200;
+
     /// Whether [`TokenEncoder::block`] must be given the blocks' bytes.
     pub fn needs_blocks(&self) -> bool {
         match &self.form {

@@ -210,7 +210,7 @@ pub struct Mirror {
     pub batch_bytes: Size,
     /// Waiting paths, at most: more collapse to directories to be compared.
     pub max_paths: u32,
-    /// Removals in a batch before a person is asked; absent: 1,000 or half of what is known, whichever is more.
+    /// Removals in a batch before a person is asked; absent: 10,000 or half of what is known, whichever is more.
     pub max_delete: Option<u64>,
     /// Whether an empty source may empty its targets.
     pub allow_empty_source: bool,

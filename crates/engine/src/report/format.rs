@@ -136,7 +136,8 @@ fn value(
             let known = entry.checksum().or(moved.digest);
             let regular = entry.kind() == FileKind::Regular;
             let shown = options.data.checksum || item.flags.contains(ItemFlags::TRANSFER);
-            match known.filter(|_| regular && shown) {
+            // One byte is what stands for none.
+            match known.filter(|digest| regular && shown && digest.len() > 1) {
                 Some(digest) => hexadecimal(digest, context.reversed),
                 None => vec![b' '; digest_width(context)],
             }

@@ -352,6 +352,10 @@ impl Observer for Report {
                 }
             }
             Event::Deleted { .. } | Event::Settled(_) | Event::Withheld { .. } => {}
+            Event::Trace(text) => {
+                Self::finish_progress(state);
+                state.put_line(Class::Info, text);
+            }
             Event::UpToDate(path) => {
                 if self.info(Info::Name) >= 2 && self.format.is_some() {
                     let itemizes = self.format.as_ref().is_some_and(|format| format.has(b'i'));
@@ -414,6 +418,10 @@ impl Observer for Report {
                 }
             }
         }
+    }
+
+    fn traces(&self, flag: Debug, level: u8) -> bool {
+        self.setting.options.output.debug.level(flag) >= level
     }
 
     fn wants_progress(&self) -> bool {

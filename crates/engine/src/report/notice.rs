@@ -32,6 +32,7 @@ pub(super) fn line(notice: &Notice<'_>, options: &Options) -> Option<(Class, Vec
         Notice::CreatedDirectory(_) | Notice::CreatedPath { .. } => {
             info(Info::Name, 1) || options.output.itemize > 0 || has_items(options)
         }
+        Notice::TimeoutOfServer(_) => info(Info::Misc, 2),
         Notice::FilterDecision(_) => options.output.debug.level(Debug::Filter) >= 1,
         Notice::DeltaTransmission(_) => options.output.debug.level(Debug::Flist) >= 1,
     };
@@ -90,6 +91,9 @@ fn text(notice: &Notice<'_>, options: &Options) -> Vec<u8> {
         Notice::CreatedPath { count, path } => {
             let word = if *count == 1 { "directory" } else { "directories" };
             [format!("created {count} {word} for ").as_bytes(), path].concat()
+        }
+        Notice::TimeoutOfServer(seconds) => {
+            format!("Setting --timeout={seconds} to match server").into_bytes()
         }
         Notice::FilterDecision(text) => text.as_bytes().to_vec(),
         Notice::DeltaTransmission(enabled) => if *enabled {

@@ -63,7 +63,9 @@ impl ClientPlan<'_> {
         };
         (self.begun)(&peer.terms);
         let ending = Ending::new(&peer);
-        let result = if self.pull { self.receive(peer, monitor) } else { self.send(peer, monitor) };
+        let result = self.job.take_identity(role).and_then(|()| {
+            if self.pull { self.receive(peer, monitor) } else { self.send(peer, monitor) }
+        });
         let result = result.map(|()| monitor.tally().exit_code());
         if let Err(error) = &result {
             ending.tell_code(error);

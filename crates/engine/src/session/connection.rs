@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use syncline_options::Options;
+use syncline_options::values::flags::Debug;
 use syncline_wire::Side;
 use syncline_wire::daemon::{put_secluded_arguments, read_secluded_arguments};
 
@@ -69,6 +70,13 @@ impl Connection {
                 return Err(error);
             }
         };
+        let text = || {
+            let side = if plan.side == Side::Client { "Client" } else { "Server" };
+            let (remote, negotiated) = (terms.peer_version, terms.protocol);
+            format!("({side}) Protocol versions: remote={remote}, negotiated={negotiated}")
+                .into_bytes()
+        };
+        monitor.trace(Debug::Proto, 1, text);
         let pull = (plan.side == Side::Client) != plan.sends;
         let framing = Framing::of(&terms, plan.options, pull);
         let protocol = terms.protocol;

@@ -31,6 +31,8 @@ pub(crate) struct FarOffers {
     exchange: XattrExchange,
     extras: Extras,
     server: bool,
+    /// `--max-alloc`; 0 is no limit.
+    max_alloc: u64,
     decoder: ListDecoder,
     lists: FileLists,
     in_index: IndexDecoder,
@@ -61,6 +63,7 @@ impl FarOffers {
             exchange: XattrExchange::new(job, &terms),
             extras: Extras::default(),
             server: job.is_server(),
+            max_alloc: job.options.connection.max_alloc,
             decoder: ListDecoder::new(options.clone()),
             lists: FileLists::new(&options),
             in_index: IndexDecoder::new(terms.protocol),
@@ -95,6 +98,8 @@ impl FarOffers {
                 Ok(false) => break,
                 Err(error) => return Err(self.list_failed(error)),
             }
+            let role = if self.first_list_read { Role::Receiver } else { Role::Destination };
+            crate::job::check_list_length(self.max_alloc, list.len(), role)?;
             if list.len().is_multiple_of(100) && self.monitor.wants_progress() {
                 self.monitor.tell(&Event::Listing(list.len()));
             }

@@ -42,16 +42,11 @@ pub(super) fn forward(peer: &mut Peer, job: &Job, start: &Path) -> Result<Option
 fn read(job: &Job, start: &Path) -> Result<Vec<u8>> {
     let mut text = Vec::new();
     let (shown, read) = if let Some(FilesFrom::Local(path)) = &job.options.select.files_from {
-        let trust = if job.options.attributes.insecure_links {
-            syncline_fs::Trust::Everyone
-        } else {
-            syncline_fs::Trust::Owners
-        };
         let full = start.join(OsStr::from_bytes(path));
         let read =
-            syncline_fs::open_operator_file(&full, trust).map_err(|error| error.reason()).and_then(
-                |mut file| file.read_to_end(&mut text).map_err(|error| crate::reason(&error)),
-            );
+            job.paths.open_file(&full).map_err(|error| error.reason()).and_then(|mut file| {
+                file.read_to_end(&mut text).map_err(|error| crate::reason(&error))
+            });
         (String::from_utf8_lossy(path).into_owned(), read)
     } else {
         let read = std::io::stdin().read_to_end(&mut text);

@@ -8,7 +8,7 @@ use syncline_wire::{Demultiplexer, Message, MessageSink, Side};
 
 use super::queue::{Clock, Input, Output, Queue};
 use super::setup::Expected;
-use crate::{Error, Event, ExitCode, Monitor, Result, Role, Terms};
+use crate::{Error, Event, ExitCode, Monitor, Notice, Result, Role, Terms};
 
 /// Both directions, as one role thread uses them.
 #[derive(Debug)]
@@ -174,6 +174,7 @@ impl MessageSink for Inbox {
                         self.clock.limit().is_none_or(|own| own.as_secs() > seconds as u64);
                     if shorter {
                         self.clock.set_limit(seconds as u32);
+                        self.monitor.notice(Notice::TimeoutOfServer(seconds));
                     }
                 }
                 Ok(())

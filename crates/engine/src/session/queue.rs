@@ -15,7 +15,7 @@ use crate::Interrupt;
 const CHUNK: usize = 64 * 1024;
 
 /// Chunks that may wait on either side of a role thread.
-const DEPTH: usize = 16;
+const DEPTH: usize = 4;
 
 /// Data is handed to the writer once this much has gathered.
 const GATHER: usize = 32 * 1024;

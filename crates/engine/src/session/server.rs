@@ -89,9 +89,16 @@ impl ServerPlan {
             Err(error) => return (Err(error), role),
         };
         voice.open(peer.terms.protocol);
+        if let (Some(_), Some(seconds)) = (&self.job.module, self.job.options.connection.timeout)
+            && peer.terms.protocol.has_error_exit()
+        {
+            // A daemon's client learns how long its module waits (docs/spec session.md 7.4).
+            voice.send(Message::IoTimeout(seconds as i32));
+        }
         monitor.tell(&Event::Settled(&peer.terms));
         let ending = Ending::new(&peer);
-        let result = work(&mut self, peer, &monitor).map(|()| monitor.tally().exit_code());
+        let result = self.job.take_identity(role).and_then(|()| work(&mut self, peer, &monitor));
+        let result = result.map(|()| monitor.tally().exit_code());
         if let Err(error) = &result {
             // Said while messages still travel.
             if !matches!(error, Error::PeerExit(_) | Error::Stopped) {
@@ -219,7 +226,7 @@ pub(super) fn serve_names(
 ) -> Result<()> {
     let terms = peer.terms.clone();
     let tree = Tree::default();
-    let (sink, scanned) = bounded(64);
+    let (sink, scanned) = bounded(8);
     std::thread::scope(|scope| {
         let plan = ScanPlan { job, terms: &terms, filter, start, names, listing, encodes: true };
         let scan_tree = tree.clone();
@@ -306,9 +313,8 @@ pub(crate) fn local_lines(
             std::io::stdin().read_to_end(&mut text)?;
         } else {
             let path = start.join(OsStr::from_bytes(path));
-            syncline_fs::open_operator_file(&path, job.trust())
-                .map_err(|error| io_error(&error))?
-                .read_to_end(&mut text)?;
+            let file = job.paths.open_file(&path);
+            file.map_err(|error| io_error(&error))?.read_to_end(&mut text)?;
         }
         Ok(text)
     };

@@ -66,8 +66,8 @@ impl Plan<'_> {
 
     fn exchange(&self, input: &mut impl WireRead, output: &Output) -> Result<Terms, SetupError> {
         let capabilities = self.capabilities();
-        let protocol = match self.settled {
-            Some(protocol) => protocol,
+        let (protocol, peer_version) = match self.settled {
+            Some(protocol) => (protocol, protocol.number().into()),
             None => self.exchange_versions(input, output, capabilities)?,
         };
         let compat = self.exchange_flags(input, output, protocol, capabilities)?;
@@ -96,6 +96,7 @@ impl Plan<'_> {
         };
         Ok(Terms {
             protocol,
+            peer_version,
             compat,
             side: self.side,
             seed,
@@ -123,7 +124,7 @@ impl Plan<'_> {
         input: &mut impl WireRead,
         output: &Output,
         capabilities: Capabilities,
-    ) -> Result<Protocol, SetupError> {
+    ) -> Result<(Protocol, i32), SetupError> {
         let own = self.own_version()?;
         let announced = match self.side {
             Side::Server => capabilities.version_for(own),
@@ -132,7 +133,8 @@ impl Plan<'_> {
         output.buffer().put_i32(announced.into());
         output.flush().map_err(syncline_wire::Error::from)?;
         let own = Protocol::new(announced)?;
-        Ok(negotiate_version(own, input.read_i32()?)?)
+        let peer = input.read_i32()?;
+        Ok((negotiate_version(own, peer)?, peer))
     }
 
     fn exchange_flags(

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use syncline_delta::FileHasher;
+use syncline_delta::{FileHasher, Operation, SearchIndex};
 use syncline_fs::{FileWriter, OpenSource, Place, SourceFile, Space, Stat, TempFile};
 use syncline_options::options::{Append, Partial};
 use syncline_wire::list::EntryRef;
@@ -11,6 +11,7 @@ use syncline_wire::{BasisType, CompatFlags, Item};
 use super::commit;
 use super::context::Context;
 use super::destination::checked;
+use super::near::{self, Step};
 use super::partial::{PartialPlace, sibling};
 use crate::link::{Content, Token, Tokens};
 use crate::{Error, Event, ExitCode, Problem, Progress, Result, Role, Severity};
@@ -48,6 +49,8 @@ pub(crate) enum Outcome {
 pub(crate) struct Applied {
     pub(crate) outcome: Outcome,
     pub(crate) digest: Option<Vec<u8>>,
+    /// Bytes that were not taken from the basis.
+    pub(crate) literal: u64,
 }
 
 /// What the new content is written to.
@@ -118,7 +121,7 @@ fn discard(content: Content<'_>) -> Result<Applied> {
     if let Content::Tokens(tokens) = content {
         read_to_end(tokens)?;
     }
-    Ok(Applied { outcome: Outcome::Failed, digest: None })
+    Ok(Applied { outcome: Outcome::Failed, digest: None, literal: 0 })
 }
 
 pub(crate) fn read_to_end(tokens: &mut dyn Tokens) -> Result<Vec<u8>> {
@@ -143,6 +146,9 @@ pub(crate) fn read_to_end(tokens: &mut dyn Tokens) -> Result<Vec<u8>> {
 #[derive(Debug, Default)]
 struct WriteEnd {
     literal: u64,
+    /// Bytes and blocks taken from the basis by a copy within this machine.
+    matched: u64,
+    matches: u64,
     /// The content is what the source has.
     verified: bool,
     digest: Option<Vec<u8>>,
@@ -165,7 +171,7 @@ impl<'a> Apply<'a> {
         let context = self.context;
         let has_blocks = match content {
             Content::Tokens(tokens) => !tokens.head().is_empty(),
-            Content::File(_) => false,
+            Content::File(..) => false,
         };
         let basis = self.basis_type();
         if !has_blocks && (basis == BasisType::Destination || context.keep.perms()) {
@@ -291,7 +297,7 @@ impl<'a> Apply<'a> {
 
     fn write(&self, target: &Target<'_>, content: Content<'_>, end: &mut WriteEnd) -> Result<()> {
         match content {
-            Content::File(source) => self.copy(target, source, end),
+            Content::File(source, basis) => self.copy(target, source, basis, end),
             Content::Tokens(tokens) => self.write_tokens(target, tokens, end),
         }
     }
@@ -317,19 +323,26 @@ impl<'a> Apply<'a> {
 
     // ---- from this machine ----
 
-    fn copy(&self, target: &Target<'_>, source: &SourceFile, end: &mut WriteEnd) -> Result<()> {
+    fn copy(
+        &self,
+        target: &Target<'_>,
+        source: &SourceFile,
+        basis: Option<&SearchIndex>,
+        end: &mut WriteEnd,
+    ) -> Result<()> {
         let context = self.context;
         let data = &context.options().data;
         let length = source.length();
-        end.literal = length;
         // What may have to be kept half done is copied in pieces that can be stopped between.
         let may_be_kept = data.partial != Partial::Discard && length > STOPPABLE;
-        let result = if target.is_occupied() || data.preallocate || may_be_kept {
-            self.copy_over(target, source, end)?
+        let looks_closely = basis.is_some() || context.shows_digests;
+        let result = if target.is_occupied() || data.preallocate || may_be_kept || looks_closely {
+            self.copy_over(target, source, basis, end)?
         } else {
             let path = checked(self.incoming.path)?;
             let mut done = 0;
             end.verified = true;
+            end.literal = length;
             context.copier.copy(source, target.file(), path, &mut |more| {
                 done += more;
                 self.progress(done, length);
@@ -338,7 +351,10 @@ impl<'a> Apply<'a> {
         match result {
             Ok(()) => {
                 if self.incoming.counts.is_some() {
-                    context.monitor.tally().literal.add(end.literal);
+                    let tally = context.monitor.tally();
+                    tally.literal.add(end.literal);
+                    tally.matched.add(end.matched);
+                    tally.matches.add(end.matches);
                 }
                 self.last_progress(length);
                 Ok(())
@@ -356,61 +372,100 @@ impl<'a> Apply<'a> {
         }
     }
 
-    /// A copy into a file that has content already.
+    /// A copy through our hands: into a file that has content already, of differences, or with a digest.
     fn copy_over(
         &self,
         target: &Target<'_>,
         source: &SourceFile,
+        basis: Option<&SearchIndex>,
         end: &mut WriteEnd,
     ) -> Result<syncline_fs::Result<()>> {
         let mut writer = self.writer(target)?;
+        let sum = self.context.terms.transfer_sum();
+        let mut hasher = self.context.shows_digests.then(|| sum.file_hasher());
         let mut position = 0;
         let mut verified = true;
-        let mut buffer = vec![0; COPY];
         if let (true, Some(existing)) = (self.appends(), &self.existing) {
             let prefix = existing.size.min(source.length());
             let checks = self.context.append == Append::Verify;
-            verified = !checks || self.same_prefix(target, source, prefix);
+            verified = !checks || self.same_prefix(target, source, prefix, hasher.as_mut());
             if let Err(error) = writer.skip(prefix) {
                 return Ok(Err(error));
             }
             position = prefix;
-            end.literal = source.length() - prefix;
         }
-        while position < source.length() {
+        let in_place = self.basis_is_target(target);
+        let old = if in_place { self.reopened(target) } else { None };
+        let mut kept = Vec::new();
+        let mut step = |operation: Operation<'_>, bytes: &[u8]| {
             if self.context.job.interrupt.is_raised() {
-                return Err(Error::Stopped);
+                return Err(Step::Stopped);
             }
-            let wanted = (source.length() - position).min(COPY as u64) as usize;
-            let chunk = &mut buffer[..wanted];
-            let copied = source.read_exact_at(chunk, position).and_then(|()| writer.write(chunk));
-            if let Err(error) = copied {
-                return Ok(Err(error));
+            if let Some(hasher) = &mut hasher {
+                hasher.update(bytes);
             }
-            position += wanted as u64;
-            self.progress(position, source.length());
+            let stays = match operation {
+                Operation::Literal(_) => {
+                    end.literal += bytes.len() as u64;
+                    false
+                }
+                Operation::Copy { offset, .. } => {
+                    end.matched += bytes.len() as u64;
+                    end.matches += 1;
+                    offset == writer.position()
+                        && old.as_ref().is_some_and(|old| {
+                            kept.resize(bytes.len(), 0);
+                            old.read_exact_at(&mut kept, offset).is_ok() && kept == bytes
+                        })
+                }
+            };
+            let written = if stays { writer.skip(bytes.len() as u64) } else { writer.write(bytes) };
+            self.progress(writer.position(), source.length());
+            written.map_err(Step::Failed)
+        };
+        let done = match basis.filter(|_| !self.appends()) {
+            Some(basis) => near::differences(source, basis, in_place, &mut step),
+            None => near::whole(source, position, &mut step),
+        };
+        match done {
+            Ok(()) => {}
+            Err(Step::Failed(error)) => return Ok(Err(error)),
+            Err(Step::Stopped) => return Err(Error::Stopped),
         }
         end.verified = verified;
+        end.digest = hasher.map(|hasher| hasher.finish().as_ref().to_vec());
         Ok(writer.finish().map(drop))
     }
 
-    fn same_prefix(&self, target: &Target<'_>, source: &SourceFile, length: u64) -> bool {
-        let Ok(path) = checked(self.incoming.path) else { return false };
-        let Ok(file) = target.file().try_clone() else { return false };
-        let Ok(old) = SourceFile::from_file(file, path) else { return false };
+    /// What is being written to, to be read.
+    fn reopened(&self, target: &Target<'_>) -> Option<SourceFile> {
+        let path = checked(self.incoming.path).ok()?;
+        SourceFile::from_file(target.file().try_clone().ok()?, path).ok()
+    }
+
+    fn same_prefix(
+        &self,
+        target: &Target<'_>,
+        source: &SourceFile,
+        length: u64,
+        mut hasher: Option<&mut FileHasher>,
+    ) -> bool {
+        let Some(old) = self.reopened(target) else { return false };
         let (mut ours, mut theirs) = (vec![0; COPY], vec![0; COPY]);
         let mut position = 0;
-        while position < length {
+        let mut same = true;
+        while position < length && (same || hasher.is_some()) {
             let wanted = (length - position).min(COPY as u64) as usize;
             let (ours, theirs) = (&mut ours[..wanted], &mut theirs[..wanted]);
             let read = old.read_exact_at(ours, position);
-            if read.and_then(|()| source.read_exact_at(theirs, position)).is_err() || ours != theirs
-            {
-                return false;
+            let read = read.and_then(|()| source.read_exact_at(theirs, position));
+            same &= read.is_ok() && ours == theirs;
+            if let Some(hasher) = &mut hasher {
+                hasher.update(theirs);
             }
             position += wanted as u64;
         }
-        true
+        same
     }
 
     // ---- from the connection ----
@@ -551,7 +606,7 @@ impl<'a> Apply<'a> {
     }
 
     fn finish(self, place: &Place<'_>, target: Target<'_>, end: WriteEnd) -> Result<Applied> {
-        let WriteEnd { verified, digest, .. } = end;
+        let WriteEnd { verified, digest, literal, .. } = end;
         let context = self.context;
         if verified {
             let basis_mode = self.basis.as_ref().map(|basis| basis.stat().mode);
@@ -563,7 +618,7 @@ impl<'a> Apply<'a> {
                 basis_mode,
                 target,
             )?;
-            return Ok(Applied { outcome, digest });
+            return Ok(Applied { outcome, digest, literal });
         }
         let kept = match &target {
             Target::InPlace(_) => "retained",
@@ -583,7 +638,7 @@ impl<'a> Apply<'a> {
             context.monitor.problem(Problem::new(severity, text));
         }
         commit::keep_part(context, &self.incoming, place, target, true);
-        Ok(Applied { outcome, digest })
+        Ok(Applied { outcome, digest, literal })
     }
 
     fn progress(&self, done: u64, size: u64) {

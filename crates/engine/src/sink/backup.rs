@@ -11,6 +11,8 @@ use syncline_fs::{
 
 use super::context::Context;
 use super::destination::Destination;
+use syncline_options::values::flags::Debug;
+
 use crate::{Job, Notice, Result};
 
 /// Where old objects go.
@@ -119,6 +121,7 @@ impl Backups {
         path: &[u8],
     ) -> Result<(Option<Arc<Root>>, RelPathBuf), syncline_fs::Error> {
         let name = [path, &self.suffix].concat();
+        context.monitor.trace(Debug::Backup, 1, || [b"backing up ", path].concat());
         let name = RelPathBuf::clean(&name).map_err(|_| missing(path))?;
         let Some(directory) = &self.directory else { return Ok((None, name)) };
         let root = directory.open(context)?;

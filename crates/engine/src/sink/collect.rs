@@ -5,11 +5,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use syncline_filter::{Filter, Name};
+use syncline_options::values::flags::Debug;
 use syncline_wire::list::{DirectoryRole, FileEntry, FileKind, FileList, ListOptions};
 
 use super::owners::Owners;
 use crate::link::{Offers, Received};
-use crate::{Error, Extras, Job, Result, Role, Terms};
+use crate::{Error, Extras, Job, Monitor, Result, Role, Terms};
 
 /// A list ready to be worked through.
 #[derive(Debug)]
@@ -29,6 +30,7 @@ pub(crate) struct Collector<'a> {
     terms: &'a Terms,
     options: ListOptions,
     owners: Owners,
+    monitor: Monitor,
     /// What entries refer to, in this machine's terms.
     extras: Extras,
     /// Tells which directories `--prune-empty-dirs` has to leave.
@@ -43,6 +45,7 @@ impl<'a> Collector<'a> {
         terms: &'a Terms,
         owners: Owners,
         filter: &Filter,
+        monitor: &Monitor,
         extras: Extras,
     ) -> Self {
         let prunes = job.options.select.prune_empty_dirs;
@@ -51,6 +54,7 @@ impl<'a> Collector<'a> {
             terms,
             options: terms.list_options(&job.options),
             owners,
+            monitor: monitor.clone(),
             extras,
             protecting: prunes.then(|| filter.clone()),
             umask: syncline_fs::mode::umask(),
@@ -72,7 +76,7 @@ impl<'a> Collector<'a> {
                 None => list.sort(protocol),
             }
         }
-        list.drop_duplicates(protocol);
+        self.drop_duplicates(&mut list);
         let wire = |error| Error::wire(Role::Destination, error);
         if !self.terms.incremental() {
             list.check_parents(protocol).map_err(wire)?;
@@ -110,6 +114,23 @@ impl<'a> Collector<'a> {
         Ok(Some(gap))
     }
 
+    fn drop_duplicates(&self, list: &mut FileList) {
+        let active = |list: &FileList| -> Vec<bool> {
+            list.iter_sorted().map(syncline_wire::list::EntryRef::is_active).collect()
+        };
+        let before = self.monitor.traces(Debug::Dup, 1).then(|| active(list));
+        list.drop_duplicates(self.terms.protocol);
+        for (rank, was) in before.into_iter().flatten().enumerate() {
+            let dropped = list.iter_sorted().nth(rank).filter(|entry| was && !entry.is_active());
+            if let Some(entry) = dropped {
+                let index = list.first() as usize + rank;
+                let line = [b"removing duplicate name ", &entry.path()[..], b" from file list ("];
+                let text = || [line.concat(), format!("{index})").into_bytes()].concat();
+                self.monitor.trace(Debug::Dup, 1, text);
+            }
+        }
+    }
+
     /// Owners and modes as they shall be here.
     fn adapt(&mut self, list: &mut FileList, names: &syncline_wire::list::IdNames) {
         let chmod = &self.job.options.attributes.chmod;
@@ -122,6 +143,14 @@ impl<'a> Collector<'a> {
             let (uid, gid) = (entry.uid(), entry.gid());
             let (mode, kind) = (entry.mode(), entry.kind());
             let (uid, gid) = (self.owners.user(uid, names), self.owners.group(gid, names));
+            if (uid, gid) != (entry.uid(), entry.gid()) {
+                let text = || {
+                    let (from, path) = ((entry.uid(), entry.gid()), entry.path());
+                    let text = format!(" {}:{} becomes {uid}:{gid}", from.0, from.1);
+                    [&path[..], text.as_bytes()].concat()
+                };
+                self.monitor.trace(Debug::Own, 1, text);
+            }
             list.set_owner(position, uid, gid);
             if changes_modes && !matches!(kind, FileKind::Symlink | FileKind::Missing) {
                 let mode = chmod.apply(mode, kind == FileKind::Directory, self.umask);

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use syncline_fs::{Copier, Errno, Holes, Op, RelPath, RelPathBuf, Root, Stat, TempFiles};
 use syncline_options::Options;
 use syncline_options::options::{AltDestKind, Append, DeleteWhen, Partial};
+use syncline_options::values::flags::Debug;
 use syncline_wire::list::EntryRef;
 
 use super::attributes::Keep;
@@ -34,6 +35,8 @@ pub(crate) struct Context<'a> {
     pub(crate) delete_when: DeleteWhen,
     /// Content comes whole, not as differences.
     pub(crate) whole: bool,
+    /// Digests of transferred files are shown.
+    pub(crate) shows_digests: bool,
     /// Something below the destination was changed: directories may have new times.
     changed: AtomicBool,
 }
@@ -58,6 +61,8 @@ impl<'a> Context<'a> {
         let options = &job.options;
         let holes = if options.data.sparse { Holes::Make } else { Holes::Keep };
         let whole = options.copies_whole_files(job.is_local());
+        let formats = [options.item_format(), options.output.log_file_format.clone()];
+        let shows_digests = formats.iter().flatten().any(|format| format.has(b'C'));
         Self {
             job,
             terms,
@@ -71,6 +76,7 @@ impl<'a> Context<'a> {
             append: terms.append(options),
             delete_when: terms.delete_when(options),
             whole,
+            shows_digests,
             changed: AtomicBool::new(false),
             destination,
         }
@@ -182,7 +188,7 @@ impl<'a> Context<'a> {
         shown: &[u8],
         error: &syncline_fs::Error,
     ) -> Result<()> {
-        let what = what(words, shown);
+        let what = what(words, &self.quote(shown));
         if let Some(fatal) = self.fatal(role, &what, error) {
             return Err(fatal);
         }
@@ -190,6 +196,15 @@ impl<'a> Context<'a> {
         let text = [b"rsync: [", role.word().as_bytes(), b"] ", &what, b": ", reason.as_bytes()];
         self.monitor.problem(Problem::new(Severity::Transfer, text.concat()));
         Ok(())
+    }
+
+    /// A path in quotes. In a module it begins with a slash, unless the transfer's root is the module's.
+    fn quote(&self, shown: &[u8]) -> Vec<u8> {
+        let below = self.job.module.is_some() && !self.destination.shown.is_empty();
+        if below && !shown.starts_with(b"/") {
+            return self.job.quote(&[b"/", shown].concat());
+        }
+        self.job.quote(shown)
     }
 
     fn fatal(&self, role: Role, what: &[u8], error: &syncline_fs::Error) -> Option<Error> {
@@ -211,6 +226,10 @@ impl<'a> Context<'a> {
         object: syncline_fs::Object<'_>,
         stat: &Stat,
     ) -> Result<bool> {
+        if wanted.mtime.is_some() {
+            let text = || [b"set times of ", object.path().as_bytes()].concat();
+            self.monitor.trace(Debug::Time, 1, text);
+        }
         let mut complaints = Vec::new();
         let result = wanted.apply(object, stat, &mut |error| complaints.push(error));
         for error in &complaints {
@@ -241,7 +260,7 @@ fn words(op: Option<Op>) -> &'static str {
     }
 }
 
-fn what(words: &str, shown: &[u8]) -> Vec<u8> {
+fn what(words: &str, quoted: &[u8]) -> Vec<u8> {
     let failed: &[u8] = match words {
         "failed to set times on"
         | "failed to set permissions on"
@@ -253,7 +272,7 @@ fn what(words: &str, shown: &[u8]) -> Vec<u8> {
         words => words.to_owned(),
     };
     let failed = if words.ends_with("failed on") { b"" } else { failed };
-    [words.as_bytes(), b" \"", shown, b"\"", failed].concat()
+    [words.as_bytes(), b" ", quoted, failed].concat()
 }
 
 /// The system's error behind one of the file layer.
@@ -276,8 +295,8 @@ mod tests {
 
     #[test]
     fn failures_are_worded_as_stocks_are() {
-        assert_eq!(what("mkstemp", b"/d/.f.x"), b"mkstemp \"/d/.f.x\" failed");
-        assert_eq!(what("failed to set times on", b"/d"), b"failed to set times on \"/d\"");
-        assert_eq!(what("write", b"/d/f"), b"write failed on \"/d/f\"");
+        assert_eq!(what("mkstemp", b"\"/d/.f.x\""), b"mkstemp \"/d/.f.x\" failed");
+        assert_eq!(what("failed to set times on", b"\"/d\""), b"failed to set times on \"/d\"");
+        assert_eq!(what("write", b"\"/d/f\""), b"write failed on \"/d/f\"");
     }
 }

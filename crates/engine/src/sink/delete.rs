@@ -3,6 +3,7 @@
 use syncline_filter::{Filter, Name, RuleFiles};
 use syncline_fs::{BackupFor, Dir, Errno, Kind, Object, Place, RelPath, Stat};
 use syncline_options::options::DeleteWhen;
+use syncline_options::values::flags::Debug;
 use syncline_wire::IoErrors;
 use syncline_wire::list::{FileKind, NameParts, compare_names};
 
@@ -117,6 +118,11 @@ impl<'a> Sweeper<'a> {
             self.cannot_read(error)?;
         }
         sort_last_first(&mut surplus, protocol);
+        let text = || {
+            let count = surplus.len();
+            [format!("[generator] {count} to delete in ").as_bytes(), path.as_bytes()].concat()
+        };
+        self.context.monitor.trace(Debug::Del, 2, text);
         if self.context.delete_when == DeleteWhen::Delay {
             self.collected.extend(surplus);
             return Ok(());

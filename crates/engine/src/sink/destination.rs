@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use syncline_fs::{Dir, Links, RelPath, Root};
 use syncline_options::options::AltDestKind;
+use syncline_options::values::flags::Debug;
 
 use crate::{Error, ExitCode, Job, Monitor, Notice, Problem, Result, Role, Severity};
 
@@ -163,10 +164,12 @@ impl Entering<'_> {
     }
 
     fn open(&self, path: &Path, number: u8, created: bool) -> Result<Destination> {
-        let root = self.job.open_root(path).map_err(|error| {
+        let root = self.job.open_destination(path).map_err(|error| {
             let word = format!("change_dir#{number}");
             self.cannot(&word, ExitCode::SELECTION, path, &error)
         })?;
+        let chdir = || [b"[Receiver] change_dir(", path.as_os_str().as_bytes(), b")"].concat();
+        self.monitor.trace(Debug::Chdir, 1, chdir);
         let options = &self.job.options;
         let links = if options.attributes.insecure_links {
             Links::Follow

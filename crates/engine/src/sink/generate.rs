@@ -7,8 +7,9 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, TryRecvError};
 use syncline_fs::{Dir, Errno, Object, Place, RelPath, Stat, Time};
 use syncline_options::options::{DeleteWhen, RemoveSource};
+use syncline_options::values::flags::Debug;
 use syncline_options::values::flags::Info;
-use syncline_wire::list::{EntryRef, FileKind};
+use syncline_wire::list::{DirectoryRole, EntryRef, FileKind};
 use syncline_wire::{BasisType, Item, ItemFlags};
 
 use super::apply::Outcome;
@@ -58,6 +59,8 @@ pub(crate) struct Generator<'a> {
     asked: HashSet<(u32, u32)>,
     /// Objects of a local run that lack extended attributes.
     undressed: Vec<(Arc<Batch>, u32)>,
+    /// The current entry's path; kept for its room.
+    path: Vec<u8>,
 }
 
 /// A list in work.
@@ -163,6 +166,7 @@ impl<'a> Generator<'a> {
             tells_all: output.verbose >= 2
                 || output.itemize >= 2
                 || output.info.level(Info::Name) >= 2,
+            path: Vec::new(),
         }
     }
 
@@ -457,6 +461,10 @@ impl<'a> Generator<'a> {
             let is_directory =
                 root.place(relative).and_then(|place| place.stat()).is_ok_and(|stat| stat.is_dir());
             if let (true, Ok(directory)) = (is_directory, root.directory(relative)) {
+                if entry.role() == DirectoryRole::Top {
+                    let text = || [b"deleting in ", &path[..]].concat();
+                    self.context.monitor.trace(Debug::Del, 1, text);
+                }
                 self.sweeper.sweep(relative, &directory, batch)?;
             }
         }
@@ -512,10 +520,14 @@ impl<'a> Generator<'a> {
 
     /// Decides about one entry of a list.
     fn entry(&mut self, batch: &Arc<Batch>, entry: EntryRef<'_>) -> Result<()> {
-        self.decide(batch, entry, false)
+        let mut path = std::mem::take(&mut self.path);
+        self.context.put_target(entry, &mut path);
+        let decided = self.decide_at(batch, entry, &path, false);
+        self.path = path;
+        decided
     }
 
-    /// The steps common to all kinds (behaviour.md 4.3).
+    /// Decides about an entry out of turn.
     pub(super) fn decide(
         &mut self,
         batch: &Arc<Batch>,
@@ -524,21 +536,37 @@ impl<'a> Generator<'a> {
     ) -> Result<()> {
         let mut path = Vec::new();
         self.context.put_target(entry, &mut path);
-        let relative = checked(&path)?;
+        self.decide_at(batch, entry, &path, redo)
+    }
+
+    /// The steps common to all kinds (behaviour.md 4.3).
+    fn decide_at(
+        &mut self,
+        batch: &Arc<Batch>,
+        entry: EntryRef<'_>,
+        path: &[u8],
+        redo: bool,
+    ) -> Result<()> {
+        let relative = checked(path)?;
+        let text = || {
+            let index = entry.index();
+            [b"[generator] looking at ", path, format!(" ({index})").as_bytes()].concat()
+        };
+        self.context.monitor.trace(Debug::Genr, 1, text);
         let state = self.enter_directory(relative.parent())?;
         let directory = match &state {
-            HereState::Skipped => return self.passed_over(entry, &path),
+            HereState::Skipped => return self.passed_over(entry, path),
             HereState::Held(directory) => Some(directory),
             HereState::Absent | HereState::Unknown => None,
         };
-        if self.sweeper.daemon_excludes(&path, entry.is_directory()) {
+        if self.sweeper.daemon_excludes(path, entry.is_directory()) {
             let kind: &[u8] = if entry.is_directory() { b"directory" } else { b"file" };
-            self.context.fail(&[b"ERROR: daemon refused to receive ", kind, b" \"", &path, b"\""]);
+            self.context.fail(&[b"ERROR: daemon refused to receive ", kind, b" \"", path, b"\""]);
             if entry.is_directory() {
                 let text = "*** Skipping any contents from this failed directory ***";
                 self.context.monitor.problem(Problem::new(Severity::Error, text));
             }
-            return self.passed_over(entry, &path);
+            return self.passed_over(entry, path);
         }
         let mut work = Work {
             batch,
@@ -559,15 +587,15 @@ impl<'a> Generator<'a> {
                     if error.errno() == Some(Errno::LOOP) {
                         self.keep_link(entry, &held.place(relative))?;
                     }
-                    let shown = self.context.destination.show(&path);
+                    let shown = self.context.destination.show(path);
                     let words = "recv_generator: failed to stat";
                     self.context.failed_as(Role::Generator, words, &shown, &error)?;
-                    return self.passed_over(entry, &path);
+                    return self.passed_over(entry, path);
                 }
             }
         }
         if !redo && self.is_unwanted(&work)? {
-            return self.passed_over(entry, &path);
+            return self.passed_over(entry, path);
         }
         match entry.kind() {
             FileKind::Missing => self.missing_argument(&work),

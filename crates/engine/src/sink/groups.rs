@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use syncline_fs::{Kind, NewObject};
 use syncline_options::options::RemoveSource;
+use syncline_options::values::flags::Debug;
 use syncline_wire::Item;
 use syncline_wire::ItemFlags;
 use syncline_wire::list::{EntryRef, FileKind};
@@ -167,6 +168,11 @@ impl Generator<'_> {
             basis: None,
             name: Some(name.to_vec()),
         };
+        let text = || {
+            let path = work.path.as_bytes();
+            [b"[generator] hard link ", path, b" => ", leader].concat()
+        };
+        context.monitor.trace(Debug::Hlink, 1, text);
         let existing = work.stat;
         let flags = match &existing {
             Some(stat) => {

@@ -28,6 +28,7 @@ mod destination;
 pub(crate) mod extras;
 mod generate;
 mod groups;
+mod near;
 pub(crate) mod outlet;
 mod owners;
 mod partial;
@@ -102,7 +103,7 @@ pub(crate) fn receive_with(
     let SinkPlan { destination, start, filter } = plan;
     let owners = Owners::new(job, monitor)?;
     let extras = Extras::default();
-    let mut collector = Collector::new(job, terms, owners, &filter, extras.clone());
+    let mut collector = Collector::new(job, terms, owners, &filter, monitor, extras.clone());
     let (first, ended) = first_lists(&mut collector, offers, terms, monitor)?;
     let count = first.iter().map(|batch| batch.list.len()).sum();
     if count == 0 && !job.is_server() {
@@ -120,9 +121,8 @@ pub(crate) fn receive_with(
     let context = Context::new(job, terms, monitor, place, dressing);
     monitor.notice(Notice::DeltaTransmission(!context.whole));
     let context = &context;
-    let insecure = job.options.attributes.insecure_links;
-    let module = job.module.clone();
-    let mut files = OperatorFiles { insecure, module, ..OperatorFiles::default() };
+    let (paths, module) = (job.paths.clone(), job.module.clone());
+    let mut files = OperatorFiles { paths, module, ..OperatorFiles::default() };
     let files = &mut files;
     std::thread::scope(|scope| {
         let (reports, inbox) = unbounded();
@@ -197,11 +197,7 @@ fn first_lists(
 /// Options that a sink would have to mind and cannot yet are refused, never ignored.
 fn refuse_what_is_missing(job: &Job) -> Result<()> {
     let attributes = &job.options.attributes;
-    let missing = [
-        (attributes.crtimes, "--crtimes"),
-        (attributes.confine_root.is_some(), "--confine-root"),
-        (attributes.copy_as.is_some(), "--copy-as"),
-    ];
+    let missing = [(attributes.crtimes, "--crtimes")];
     match missing.into_iter().find(|(wanted, _)| *wanted) {
         Some((_, option)) => {
             let text = format!("{option} is not performed by this receiver yet");

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
+use syncline_options::values::flags::Debug;
 use syncline_wire::list::{FileKind, FileLists, Place, XattrSet};
 use syncline_wire::{Item, ItemFlags};
 
@@ -67,6 +68,9 @@ impl<'a> Receiving<'a> {
             }
         }
         self.phase += 1;
+        let phase = self.phase;
+        let text = || format!("[receiver] end of phase {phase}").into_bytes();
+        self.context.monitor.trace(Debug::Recv, 1, text);
         self.report(Report::Phase);
     }
 
@@ -128,10 +132,11 @@ impl<'a> Receiving<'a> {
         context.tell_item(entry, item, None);
         let mut path = Vec::new();
         context.put_target(entry, &mut path);
+        context.monitor.trace(Debug::Recv, 1, || [b"[receiver] receiving ", &path[..]].concat());
         let mut content = offers.content()?;
         let received = |content: &Content<'_>| match content {
             Content::Tokens(tokens) => tokens.received(),
-            Content::File(_) => 0,
+            Content::File(..) => 0,
         };
         let before = received(&content);
         let redo = self.again.contains(&index);
@@ -152,6 +157,6 @@ impl<'a> Receiving<'a> {
 fn reborrow<'c>(content: &'c mut Content<'_>) -> Content<'c> {
     match content {
         Content::Tokens(tokens) => Content::Tokens(&mut **tokens),
-        Content::File(file) => Content::File(file),
+        Content::File(file, basis) => Content::File(file, *basis),
     }
 }

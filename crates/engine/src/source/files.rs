@@ -6,18 +6,17 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use syncline_filter::{CvsSources, RuleFile, RuleFiles};
-use syncline_fs::{Trust, open_operator_file};
 
-use crate::Module;
+use crate::{Module, OperatorPaths};
 
 /// Longest rule file that a client may have a daemon read.
 const MODULE_FILE_MAX: u64 = 16 << 20;
 
-/// Reads rule files from the file system of this process, by links of root and of ourselves only.
+/// Reads rule files from the file system of this process.
 #[derive(Clone, Debug, Default)]
 pub struct OperatorFiles {
-    /// Follow anybody's links (`--insecure-links`).
-    pub insecure: bool,
+    /// Which of them may be read.
+    pub paths: OperatorPaths,
     /// The names come from a client of this module: all of them lie beneath it. A session's server sets it.
     pub module: Option<Module>,
     /// What CVS mode reads of the user's own.
@@ -35,14 +34,14 @@ pub struct CvsPlaces {
 
 impl OperatorFiles {
     fn open(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let trust = if self.insecure { Trust::Everyone } else { Trust::Owners };
         if let Some(module) = &self.module {
+            let trust = self.paths.trust_in_module();
             return match module.read_file(path.as_os_str().as_bytes(), trust, MODULE_FILE_MAX) {
                 Err(_) if module.hides(path.as_os_str().as_bytes(), false) => Ok(Vec::new()),
                 result => result,
             };
         }
-        let mut file = open_operator_file(path, trust).map_err(|error| match error.errno() {
+        let mut file = self.paths.open_file(path).map_err(|error| match error.errno() {
             Some(errno) => errno.into(),
             None => io::Error::other(error.to_string()),
         })?;

@@ -2,7 +2,7 @@
 //!
 //! Pure but for the queues: what is there now is looked up when a list is made.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use syncline_fs::{RelPath, RelPathBuf};
 use syncline_watch::settle::Settled;
@@ -17,6 +17,8 @@ pub(crate) struct Planner {
     written: HashSet<Vec<u8>>,
     /// Names that something left since they were told last.
     left: HashSet<Vec<u8>>,
+    /// Names that appeared since, which no target knows, and the name by which it knows what has them.
+    fresh: HashMap<Vec<u8>, Option<Vec<u8>>>,
     /// What a source that is a single file is called.
     single: Option<RelPathBuf>,
     /// What goes is removed.
@@ -31,28 +33,47 @@ impl Planner {
     /// Takes a change in before it settles; a rename that may be done without content.
     pub(crate) fn note(&mut self, change: &Change) -> Option<(RelPathBuf, RelPathBuf, bool)> {
         match change {
-            Change::Appeared { place, directory: false, .. }
-            | Change::Modified { place }
-            | Change::Written { place } => {
+            Change::Appeared { place, directory, .. } => {
+                self.fresh.insert(place.path.clone(), None);
+                if !directory {
+                    self.written.insert(place.path.clone());
+                }
+            }
+            Change::Modified { place } | Change::Written { place } => {
                 self.written.insert(place.path.clone());
             }
             Change::Vanished { place, .. } => {
                 self.left.insert(place.path.clone());
+                self.fresh.remove(&place.path);
             }
             Change::Renamed { from, to, directory } => {
                 if self.written.remove(&from.path) {
                     self.written.insert(to.path.clone());
                 }
+                let origin = self.origin(&from.path);
                 let occupied = self.left.contains(&to.path) || self.left.contains(&from.path);
                 self.left.insert(from.path.clone());
-                if !occupied && self.removes {
-                    let (from, to) = (self.path(from)?, self.path(to)?);
-                    return Some((from, to, *directory));
+                self.fresh.insert(to.path.clone(), origin.clone());
+                if let (false, true, Some(origin)) = (occupied, self.removes, origin) {
+                    let from = self.path(&Place { root: from.root, path: origin })?;
+                    return Some((from, self.path(to)?, *directory))
+                        .filter(|(from, to, _)| from != to);
                 }
             }
             _ => {}
         }
         None
+    }
+
+    /// The name by which targets know what is called `path`, if they do.
+    fn origin(&mut self, path: &[u8]) -> Option<Vec<u8>> {
+        let above =
+            memchr::memchr_iter(b'/', path).any(|end| self.fresh.contains_key(&path[..end]));
+        match self.fresh.remove(path) {
+            Some(origin) => origin,
+            None if above => None,
+            None => Some(path.to_vec()),
+        }
     }
 
     /// What is to be done about something that has settled.
@@ -61,6 +82,7 @@ impl Planner {
         let path = self.path(place)?;
         let written = self.written.remove(&place.path);
         self.left.remove(&place.path);
+        self.fresh.remove(&place.path);
         let todo = match settled {
             Settled::Removed { .. } if self.removes => Todo::Remove,
             Settled::Removed { .. } => return None,
@@ -80,6 +102,7 @@ impl Planner {
     pub(crate) fn settled(&mut self) {
         self.written.clear();
         self.left.clear();
+        self.fresh.clear();
     }
 
     fn path(&self, place: &Place) -> Option<RelPathBuf> {
@@ -127,6 +150,24 @@ mod tests {
         assert!(planner.note(&rename("a", "b")).is_some());
         planner.note(&Change::Vanished { place: place("d"), directory: true });
         assert!(planner.note(&rename("e", "d")).is_none());
+    }
+
+    #[test]
+    fn r52_r55_what_no_target_has_is_not_linked_and_of_chains_the_ends_count() {
+        let mut planner = Planner::new(None, true);
+        let mut rename = |from, to| {
+            let change = Change::Renamed { from: place(from), to: place(to), directory: false };
+            let text = |path: RelPathBuf| String::from_utf8_lossy(path.as_bytes()).into_owned();
+            planner.note(&change).map(|(from, to, _)| (text(from), text(to)))
+        };
+        assert_eq!(rename("a", "b"), Some(("a".into(), "b".into())));
+        assert_eq!(rename("b", "c"), Some(("a".into(), "c".into())));
+        let mut planner = Planner::new(None, true);
+        planner.note(&Change::Appeared { place: place("d"), directory: true, complete: true });
+        for from in ["d/x", "d"] {
+            let change = Change::Renamed { from: place(from), to: place("e"), directory: false };
+            assert!(planner.note(&change).is_none());
+        }
     }
 
     #[test]

@@ -1,18 +1,22 @@
 //! The thread that watches a source and tells the queues.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use syncline_conf::live::ChangeKind;
 use syncline_fs::RelPathBuf;
 use syncline_watch::settle::{Rules, Settler};
 use syncline_watch::{Backend, Change, Joiner, Options, Root, Watcher};
 
 use super::{Hiding, Planner, Source};
+use crate::hooks::{self, Hooks};
 use crate::log::Log;
 use crate::queue::Todo;
 use crate::state::{MirrorStatus, Pulse, Registry, Scope, State};
@@ -76,6 +80,7 @@ pub(crate) struct Watching {
     pub(crate) hiding: Arc<Hiding>,
     pub(crate) planner: Planner,
     pub(crate) desks: Vec<Arc<Desk>>,
+    pub(crate) hooks: Arc<Hooks>,
     pub(crate) status: Arc<MirrorStatus>,
     pub(crate) registry: Registry,
     pub(crate) log: Log,
@@ -103,12 +108,14 @@ struct Thread {
     settler: Settler,
     joiner: Joiner,
     blocked: bool,
+    /// How often hooks were told without a target.
+    told: u64,
 }
 
 impl Thread {
     fn new(setting: Watching, bell: Bell, pulse: Pulse) -> Self {
         let settler = Settler::new(setting.rules.clone());
-        Self { setting, bell, pulse, settler, joiner: Joiner::default(), blocked: false }
+        Self { setting, bell, pulse, settler, joiner: Joiner::default(), blocked: false, told: 0 }
     }
 
     fn run(mut self) {
@@ -196,7 +203,11 @@ impl Thread {
                     self.check();
                 }
                 Wish::Compare => self.compare(),
-                Wish::Look => self.check(),
+                Wish::Look => {
+                    // The one who asks has stopped, and goes on when the doubt is over.
+                    self.blocked = true;
+                    self.check();
+                }
             }
         }
         if self.blocked {
@@ -287,11 +298,30 @@ impl Thread {
         if self.settler.is_empty() {
             self.setting.planner.settled();
         }
-        if !changes.is_empty() {
-            for desk in &self.setting.desks {
-                desk.push(&changes);
-            }
+        if changes.is_empty() {
+            return;
         }
+        for desk in &self.setting.desks {
+            desk.push(&changes);
+        }
+        if self.setting.desks.is_empty() {
+            self.told += 1;
+            self.setting.hooks.batch("", self.told, &self.arrived(&changes));
+        }
+    }
+
+    /// What hooks are told where there is nobody to send it to.
+    fn arrived(&self, changes: &[(RelPathBuf, Todo)]) -> Vec<hooks::Change> {
+        let directory = |path: &RelPathBuf| {
+            let path = self.setting.path.join(OsStr::from_bytes(path.as_bytes()));
+            path.symlink_metadata().is_ok_and(|status| status.is_dir())
+        };
+        let arrived = changes.iter().map(|(path, todo)| {
+            let kind =
+                if *todo == Todo::Remove { ChangeKind::Removed } else { ChangeKind::Changed };
+            hooks::Change::new(path.clone(), kind, directory(path))
+        });
+        arrived.collect()
     }
 
     fn stop(&mut self, watcher: &mut Watcher) {

@@ -46,6 +46,18 @@ pub(crate) enum Load {
 }
 
 impl Load {
+    /// The names that are listed as gone, in order.
+    pub(crate) fn gone(&self) -> Vec<RelPathBuf> {
+        let Self::Lines { lines, .. } = self else { return Vec::new() };
+        let gone = lines.iter().filter_map(|line| match line {
+            Line::Gone(path) => Some(path.clone()),
+            _ => None,
+        });
+        let mut gone: Vec<RelPathBuf> = gone.collect();
+        gone.sort_unstable_by(|one, other| one.as_bytes().cmp(other.as_bytes()));
+        gone
+    }
+
     /// The same by size and time, where this one was forced: asks only for what did not arrive.
     pub(crate) fn again(&self) -> Option<Self> {
         match self {
@@ -86,6 +98,8 @@ pub(crate) struct Outcome {
     pub(crate) received: u64,
     pub(crate) literal: u64,
     pub(crate) deleted: u64,
+    /// What was not there before.
+    pub(crate) created: u64,
     /// Entries in the list.
     pub(crate) listed: u64,
     pub(crate) took: Duration,
@@ -112,6 +126,7 @@ impl Route {
             received: tally.received.get(),
             literal: tally.literal.get(),
             deleted: tally.deleted.total(),
+            created: tally.created.total(),
             listed: tally.files.total(),
             findings: watcher.findings(),
             took: begun.elapsed(),

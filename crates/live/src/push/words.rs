@@ -1,14 +1,17 @@
 //! The options of a session, as words of rsync's command line.
 
-use syncline_conf::live::{Mirror, OptionValue, Target, Word};
+use syncline_conf::live::{Bandwidth, Mirror, OptionValue, Target, Word};
 use syncline_engine::{Error, ExitCode};
 use syncline_options::{Command, Context, Options, parse};
 
 use super::Load;
 
 /// The words that every session with a target begins with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Words(Vec<Vec<u8>>);
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Words {
+    words: Vec<Vec<u8>>,
+    bandwidth: Option<Bandwidth>,
+}
 
 impl Words {
     /// What mirror and target ask for.
@@ -39,12 +42,20 @@ impl Words {
         let further = mirror.rsync_options.iter().chain(&target.rsync_options);
         words.extend(further.map(|word| word.as_str().to_owned()));
         words.extend(mirror.filter.iter().map(|rule| format!("--filter={}", rule.as_str())));
-        Self(words.into_iter().map(String::into_bytes).collect())
+        Self {
+            words: words.into_iter().map(String::into_bytes).collect(),
+            bandwidth: target.bwlimit.clone().or_else(|| mirror.bwlimit.clone()),
+        }
     }
 
     /// The words of a session that carries `load`.
     pub(crate) fn of_session(&self, load: &Load, max_delete: Option<u64>) -> Vec<Vec<u8>> {
-        let mut words = self.0.clone();
+        let mut words = self.words.clone();
+        if let Some(rate) =
+            self.bandwidth.as_ref().and_then(|rates| rate_at(rates, &jiff::Zoned::now()))
+        {
+            words.push(format!("--bwlimit={rate}").into_bytes());
+        }
         let mut add = |word: &str| words.push(word.as_bytes().to_vec());
         match load {
             Load::Everything { removes } => {
@@ -86,6 +97,19 @@ impl Words {
     }
 }
 
+/// The rate of a moment, in units of 1,024 bytes a second; none is no limit.
+fn rate_at(rates: &Bandwidth, now: &jiff::Zoned) -> Option<u64> {
+    let minute = (i16::from(now.hour()) * 60 + i16::from(now.minute())).unsigned_abs();
+    let rate = match rates {
+        Bandwidth::Always(rate) => *rate,
+        Bandwidth::Windows(windows) => {
+            windows.iter().find(|window| window.between.holds(minute))?.rate
+        }
+        _ => return None,
+    };
+    (rate.0 > 0).then(|| (rate.0 / 1024).max(1))
+}
+
 /// What words ask for.
 pub(crate) fn options(words: &[Vec<u8>]) -> Result<Options, Error> {
     // The ends are known otherwise; the parser wants some.
@@ -95,5 +119,26 @@ pub(crate) fn options(words: &[Vec<u8>]) -> Result<Options, Error> {
         Ok(Command::Transfer(options)) => Ok(*options),
         Ok(_) => Err(usage("`rsync-options` ask for something else than a transfer".into())),
         Err(error) => Err(usage(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r66_the_rate_is_that_of_the_time_of_day() {
+        let at = |text: &str| text.parse::<jiff::Zoned>().unwrap();
+        let morning = at("2026-03-01T09:30:00+00:00[UTC]");
+        let night = at("2026-03-01T23:30:00+00:00[UTC]");
+        let always = Bandwidth::Always("2M".parse().unwrap());
+        assert_eq!(rate_at(&always, &night), Some(2048));
+        let window = syncline_conf::live::BandwidthWindow {
+            between: "08:00-18:30".parse().unwrap(),
+            rate: "512".parse().unwrap(),
+        };
+        let windows = Bandwidth::Windows(vec![window]);
+        assert_eq!(rate_at(&windows, &morning), Some(512));
+        assert_eq!(rate_at(&windows, &night), None);
     }
 }

@@ -26,25 +26,26 @@ pub(crate) struct Move {
 pub(crate) struct Moves(Vec<Move>);
 
 impl Moves {
-    /// `from` is called `to` now. Of a chain only its ends count.
+    /// What the target knows as `from` is called `to` now.
     pub(crate) fn add(&mut self, now: Duration, from: RelPathBuf, to: RelPathBuf, directory: bool) {
-        self.0.retain(|earlier| earlier.at + KEPT > now);
-        let origin = self.0.iter().position(|earlier| earlier.to == from);
-        let from = match origin {
-            Some(earlier) => self.0.remove(earlier).from,
-            None => from,
-        };
         // What had the name before is gone, wherever it came from.
-        self.0.retain(|earlier| earlier.to != to);
+        self.0
+            .retain(|earlier| earlier.at + KEPT > now && earlier.from != from && earlier.to != to);
         if from != to && self.0.len() < MOST {
             self.0.push(Move { from, to, directory, at: now });
         }
     }
 
-    /// Those whose new name is wanted, and which do not use each other's names.
-    pub(crate) fn take(&mut self, wanted: impl Fn(&RelPathBuf) -> bool) -> Vec<Move> {
-        let (mut taken, kept): (Vec<Move>, Vec<Move>) =
-            std::mem::take(&mut self.0).into_iter().partition(|hint| wanted(&hint.to));
+    /// Those whose new name is in the batch, and which do not use each other's names. An old name that is in a batch is
+    /// gone after it: nothing can be linked to it then.
+    pub(crate) fn take(
+        &mut self,
+        is_new: impl Fn(&RelPathBuf) -> bool,
+        is_old: impl Fn(&RelPathBuf) -> bool,
+    ) -> Vec<Move> {
+        let (mut taken, mut kept): (Vec<Move>, Vec<Move>) =
+            std::mem::take(&mut self.0).into_iter().partition(|hint| is_new(&hint.to));
+        kept.retain(|hint| !is_old(&hint.from));
         self.0 = kept;
         let overlaps = |one: &RelPathBuf, other: &RelPathBuf| {
             one.as_path().starts_with(other.as_path()) || other.as_path().starts_with(one.as_path())
@@ -81,13 +82,21 @@ mod tests {
             all.add(Duration::ZERO, path(from), path(to), false);
         }
         let text = |path: &RelPathBuf| String::from_utf8_lossy(path.as_bytes()).into_owned();
-        all.take(|_| true).iter().map(|hint| (text(&hint.from), text(&hint.to))).collect()
+        all.take(|_| true, |_| false)
+            .iter()
+            .map(|hint| (text(&hint.from), text(&hint.to)))
+            .collect()
     }
 
     #[test]
     fn r55_of_a_chain_only_the_ends_count() {
-        assert_eq!(taken(&[("a", "b"), ("b", "c")]), [("a".into(), "c".into())]);
+        assert_eq!(taken(&[("a", "b"), ("a", "c")]), [("a".into(), "c".into())]);
         assert!(taken(&[("a", "b"), ("b", "a")]).is_empty());
+        let mut all = Moves::default();
+        all.add(Duration::ZERO, path("a"), path("b"), false);
+        // The old name is removed first: later there is nothing to link to.
+        assert!(all.take(|_| false, |_| true).is_empty());
+        assert!(all.take(|_| true, |_| false).is_empty());
     }
 
     #[test]

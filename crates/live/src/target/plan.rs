@@ -58,8 +58,7 @@ impl Plan {
         for entry in &batch.entries {
             let path = entry.path.clone();
             let Todo::Look(look) = entry.todo else {
-                plan.removed.push(path.clone());
-                plan.plain.push(Line::Path(path));
+                plan.remove(source, path);
                 continue;
             };
             if linked.contains(path.as_bytes()) {
@@ -94,6 +93,19 @@ impl Plan {
             }
         }
         plan
+    }
+
+    /// What is gone is removed. Where the name is back, everything below it is compared: what the target has there may
+    /// be of the one that went.
+    fn remove(&mut self, source: &Path, path: RelPathBuf) {
+        match fs::symlink_metadata(absolute(source, &path)) {
+            Ok(data) if data.is_dir() => self.trees.push(Line::Tree(path)),
+            Ok(_) => self.forced.push(Line::Path(path)),
+            Err(_) => {
+                self.removed.push(path.clone());
+                self.plain.push(Line::Gone(path));
+            }
+        }
     }
 
     /// One that sends content for what `self` would have linked.
@@ -187,4 +199,65 @@ fn size_of(source: &Path, path: &RelPathBuf) -> u64 {
         .ok()
         .filter(fs::Metadata::is_file)
         .map_or(0, |data| data.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::queue::Pending;
+
+    fn plan(source: &Path, entries: &[(&str, Todo)]) -> Plan {
+        let entries = entries.iter().map(|(path, todo)| Pending {
+            path: RelPathBuf::clean(path.as_bytes()).unwrap(),
+            todo: *todo,
+            since: Duration::ZERO,
+        });
+        let batch = Batch { entries: entries.collect(), more: false };
+        Plan::new(source, &batch, Vec::new(), Bounds { bytes: 10, delta_min: 5 })
+    }
+
+    fn path(text: &str) -> RelPathBuf {
+        RelPathBuf::clean(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn r42_what_is_back_is_compared_with_all_below_it() {
+        let top = tempfile::tempdir().unwrap();
+        fs::create_dir(top.path().join("back")).unwrap();
+        fs::write(top.path().join("file"), "x").unwrap();
+        let removed = ["back", "file", "gone"].map(|name| (name, Todo::Remove));
+        let plan = plan(top.path(), &removed);
+        assert_eq!(plan.trees, [Line::Tree(path("back"))]);
+        assert_eq!(plan.forced, [Line::Path(path("file"))]);
+        assert_eq!(plan.plain, [Line::Gone(path("gone"))]);
+        assert_eq!(plan.removed, [path("gone")]);
+    }
+
+    #[test]
+    fn r32_content_beyond_the_bound_waits_for_the_next_batch() {
+        let top = tempfile::tempdir().unwrap();
+        for name in ["a", "b", "c"] {
+            fs::write(top.path().join(name), "12345678").unwrap();
+        }
+        let plan = plan(top.path(), &["a", "b", "c"].map(|name| (name, Todo::changed())));
+        assert_eq!(plan.forced, [Line::Path(path("a"))]);
+        assert_eq!(plan.later, [path("b"), path("c")]);
+    }
+
+    #[test]
+    fn r44_large_files_whose_attributes_alone_changed_have_a_list_of_their_own() {
+        let top = tempfile::tempdir().unwrap();
+        fs::write(top.path().join("large"), "12345678").unwrap();
+        fs::write(top.path().join("small"), "1").unwrap();
+        let all =
+            [("large", Todo::attributes()), ("small", Todo::attributes()), ("x", Todo::changed())];
+        let plan = plan(top.path(), &all);
+        assert_eq!(plan.links, [Line::Path(path("large"))]);
+        let loads = plan.loads(true);
+        assert!(
+            matches!(&loads[..], [Load::Lines { lines, forced: true, .. }] if lines.len() == 2)
+        );
+    }
 }

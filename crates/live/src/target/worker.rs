@@ -25,7 +25,7 @@ use crate::queue::{Batch, Pending, Todo};
 use crate::state::{BatchReport, BatchResult, ByteCounts, Pulse, Registry, State, TargetStatus};
 
 /// The least number of removals that a batch may hold without a person's word.
-const MAX_DELETE: u64 = 1_000;
+const MAX_DELETE: u64 = 10_000;
 
 /// A busy module is no change of state before this.
 const BUSY_AFTER: Duration = Duration::from_secs(30);
@@ -48,7 +48,7 @@ pub(crate) struct Setting {
     pub(crate) backoff_max: Duration,
     pub(crate) min_interval: Duration,
     pub(crate) resend: Duration,
-    /// None: a thousand, or half of what is known.
+    /// None: ten thousand, or half of what is known.
     pub(crate) max_delete: Option<u64>,
     /// What was seen to go is removed.
     pub(crate) removes: bool,
@@ -189,12 +189,13 @@ impl Worker {
                 if let Some(batch) = inner.outbox.take(now, self.setting.batch_paths) {
                     let wanted: BTreeMap<&RelPathBuf, Todo> =
                         batch.entries.iter().map(|entry| (&entry.path, entry.todo)).collect();
-                    let is_wanted =
+                    let is_new =
                         |path: &RelPathBuf| matches!(wanted.get(path), Some(Todo::Look(_)));
+                    let is_old = |path: &RelPathBuf| wanted.contains_key(path);
                     let moves = if inner.moves.is_empty() {
                         Vec::new()
                     } else {
-                        inner.moves.take(is_wanted)
+                        inner.moves.take(is_new, is_old)
                     };
                     return Order::Send(batch, moves);
                 }
@@ -265,6 +266,7 @@ impl Worker {
 
     /// One session.
     fn carry(&mut self, load: Load, sum: &mut Sum) -> (Verdict, Outcome) {
+        let gone = load.gone();
         let desk = Arc::clone(&self.desk);
         let running = |interrupt: &Interrupt| desk.lock().interrupt = Some(interrupt.clone());
         self.setting.route.max_delete = (!self.unlimited).then(|| self.limit());
@@ -281,18 +283,23 @@ impl Worker {
         sum.bytes.received += outcome.received;
         sum.bytes.literal += outcome.literal;
         sum.deleted += outcome.deleted;
+        self.known = (self.known + outcome.created).saturating_sub(outcome.deleted);
         sum.took += outcome.took;
         for (path, why) in &outcome.findings.withheld {
-            self.withheld(path, why.as_deref());
+            let todo = match &gone.binary_search_by(|line| line.as_bytes().cmp(path)) {
+                Ok(_) => Todo::Remove,
+                Err(_) => Todo::changed(),
+            };
+            self.withheld(path, todo, why.as_deref());
         }
         (Verdict::of(&outcome), outcome)
     }
 
-    fn withheld(&mut self, path: &[u8], why: Option<&str>) {
+    fn withheld(&mut self, path: &[u8], todo: Todo, why: Option<&str>) {
         let now = self.registry.now();
         match why {
-            None => self.held.rest(now + self.setting.resend, path.to_vec(), Todo::changed()),
-            Some(why) => self.fail_path(path, Todo::changed(), why),
+            None => self.held.rest(now + self.setting.resend, path.to_vec(), todo),
+            Some(why) => self.fail_path(path, todo, why),
         }
     }
 

@@ -35,16 +35,17 @@ fn read_binary(input: &mut impl WireRead) -> Result<ProxyAddress> {
     if command >> 4 != 2 || length > BODY_MAX {
         return Err(Error::ProxyHeader);
     }
+    // What a proxy adds behind the addresses is skipped, where stock hangs up.
     let body = input.read_vec(length)?;
     match (command & 0x0f, family) {
         (1, 0x11) => match *body.as_slice() {
-            [a, b, c, d, ..] if length == 12 => {
+            [a, b, c, d, ..] if fits(length, 12) => {
                 Ok(ProxyAddress::Client(Ipv4Addr::new(a, b, c, d).into()))
             }
             _ => Err(Error::ProxyHeader),
         },
         (1, 0x21) => match body.first_chunk::<16>() {
-            Some(&octets) if length == 36 => {
+            Some(&octets) if fits(length, 36) => {
                 Ok(ProxyAddress::Client(Ipv6Addr::from(octets).into()))
             }
             _ => Err(Error::ProxyHeader),
@@ -52,6 +53,11 @@ fn read_binary(input: &mut impl WireRead) -> Result<ProxyAddress> {
         (0 | 1, _) => Ok(ProxyAddress::Unchanged),
         _ => Err(Error::ProxyHeader),
     }
+}
+
+/// Addresses of this length, alone or with at least one extension, whose head has three bytes.
+fn fits(length: usize, addresses: usize) -> bool {
+    length == addresses || length >= addresses + 3
 }
 
 fn read_text(input: &mut impl WireRead, first: &[u8]) -> Result<ProxyAddress> {
@@ -71,15 +77,12 @@ fn read_text(input: &mut impl WireRead, first: &[u8]) -> Result<ProxyAddress> {
     let &["PROXY", family, source, target, source_port, target_port] = words.as_slice() else {
         return Err(Error::ProxyHeader);
     };
-    let port = |word: &str| matches!(word.parse::<u16>(), Ok(1..));
+    // As stock: any number but 0, and addresses of either family whatever the word before them says.
+    let port = |word: &str| matches!(word.parse::<u32>(), Ok(1..));
     let parse = |word: &str| word.parse::<IpAddr>().map_err(|_| Error::ProxyHeader);
-    let (source, target) = (parse(source)?, parse(target)?);
-    let same = match family {
-        "TCP4" => source.is_ipv4() && target.is_ipv4(),
-        "TCP6" => source.is_ipv6() && target.is_ipv6(),
-        _ => false,
-    };
-    if !same || !port(source_port) || !port(target_port) {
+    let (source, _) = (parse(source)?, parse(target)?);
+    let known = matches!(family, "TCP4" | "TCP6");
+    if !known || !port(source_port) || !port(target_port) {
         return Err(Error::ProxyHeader);
     }
     Ok(ProxyAddress::Client(source))
@@ -101,7 +104,8 @@ mod tests {
         assert_eq!(read(b"PROXY TCP4 10.0.0.7 10.0.0.1 4000 873\n"), None);
         assert_eq!(read(b"PROXY TCP4 10.0.0.7 10.0.0.1 4000 0\r\n"), None);
         assert_eq!(read(b"PROXY TCP4 host 10.0.0.1 4000 873\r\n"), None);
-        assert_eq!(read(b"PROXY TCP6 10.0.0.7 10.0.0.1 4000 873\r\n"), None);
+        assert_eq!(read(b"PROXY TCP6 10.0.0.7 ::1 4000 70000\r\n"), Some(address));
+        assert_eq!(read(b"PROXY UDP4 10.0.0.7 10.0.0.1 4000 873\r\n"), None);
         assert_eq!(read(&[b"PROXY UNKNOWN ", &[b'x'; 100][..], b"\r\n"].concat()), None);
         assert_eq!(read(b"@RSYNCD: 31.0 md5\n"), None);
     }
@@ -120,5 +124,8 @@ mod tests {
         assert_eq!(read(&header(&[0x11, 0x11, 0, 0])), None);
         assert_eq!(read(&header(&[0x20, 0x11, 0, 217])), None);
         assert_eq!(read(&header(&[0x21, 0x11, 0, 13])), None);
+        assert_eq!(read(&header(&[0x21, 0x11, 0, 11, 10, 0, 0, 7, 10, 0, 0, 1, 0, 1, 0])), None);
+        let extended = [&v4[..3], &[15], &v4[4..], &[4, 0, 0]].concat();
+        assert_eq!(read(&header(&extended)), Some(address));
     }
 }

@@ -37,6 +37,13 @@ impl PackedEncoder {
         Self { literals, current: 0, run: None }
     }
 
+    pub(super) fn set_threads(&mut self, threads: u32) -> Result<()> {
+        match &mut self.literals {
+            Compressor::Zstd(compressor) => compressor.set_threads(threads),
+            Compressor::Deflate(_) | Compressor::Lz4(_) => Ok(()),
+        }
+    }
+
     pub(super) fn needs_blocks(&self) -> bool {
         matches!(&self.literals, Compressor::Deflate(deflater) if deflater.needs_blocks())
     }

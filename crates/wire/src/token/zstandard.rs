@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use zstd::stream::raw::{Decoder, Encoder, InBuffer, Operation, OutBuffer};
+use zstd::stream::raw::{CParameter, Decoder, Encoder, InBuffer, Operation, OutBuffer};
 
 use super::LITERAL_MAX;
 use super::packed::put_pieces;
@@ -25,6 +25,12 @@ impl Compressor {
     pub(super) fn new(level: i32) -> Result<Self> {
         let state = Encoder::new(level).map_err(|error| failed(&error))?;
         Ok(Self { state, open: false, pending: Vec::new() })
+    }
+
+    /// Compresses on this many threads beside the caller's.
+    pub(super) fn set_threads(&mut self, threads: u32) -> Result<()> {
+        let workers = CParameter::NbWorkers(threads);
+        self.state.set_parameter(workers).map_err(|error| failed(&error))
     }
 
     pub(super) fn data(&mut self, out: &mut Vec<u8>, bytes: &[u8]) -> Result<()> {

@@ -140,7 +140,7 @@ impl Generator<'_> {
                 redo: false,
                 counts: None,
             };
-            let applied = apply::receive(context, incoming, Content::File(&source))?;
+            let applied = apply::receive(context, incoming, Content::File(&source, None))?;
             if applied.outcome == Outcome::Failed {
                 return Ok(FileMatch::Done);
             }

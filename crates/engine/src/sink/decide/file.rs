@@ -93,10 +93,12 @@ impl Generator<'_> {
         let select = &self.context.options().select;
         let entry = work.entry;
         let size = entry.size();
-        let path = entry.path();
+        let path;
         let notice = if select.max_size.is_some_and(|most| size > most) {
+            path = entry.path();
             Notice::OverMaxSize(&path)
         } else if select.min_size.is_some_and(|least| size < least) {
+            path = entry.path();
             Notice::UnderMinSize(&path)
         } else if select.update && work.stat.is_some_and(|stat| self.is_newer(&stat, work)) {
             Notice::IsNewer(work.name())
@@ -248,10 +250,6 @@ impl Generator<'_> {
         let Some(mut basis) = basis.filter(|_| !context.whole || append != Append::No) else {
             return self.request(work, flags, sends_kind, name, Sums::Nothing);
         };
-        if context.job.is_local() {
-            // The content is at hand: there is nothing to leave out.
-            return self.request(work, flags, sends_kind, name, Sums::Nothing);
-        }
         if basis.file.is_none() {
             basis.file = self.open_own(work)?;
         }

@@ -1,6 +1,7 @@
 //! `--fuzzy`: another file that may resemble a missing one (docs/spec behaviour.md 10).
 
 use syncline_fs::{Kind, OpenSource, RelPath, Stat};
+use syncline_options::values::flags::Debug;
 use syncline_wire::BasisType;
 
 use super::file::Basis;
@@ -67,6 +68,11 @@ impl Generator<'_> {
         if file.is_none() {
             return Ok(None);
         }
+        let text = || {
+            let path = work.path.as_bytes();
+            [b"[generator] fuzzy basis for ", path, b": ", &name[..]].concat()
+        };
+        self.context.monitor.trace(Debug::Fuzzy, 1, text);
         Ok(Some(Basis { kind: *kind, name: Some(name.clone()), stat: *stat, file }))
     }
 }

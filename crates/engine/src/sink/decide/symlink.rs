@@ -19,7 +19,9 @@ impl Generator<'_> {
             // Between two ends of one process the option is the source's (behaviour.md 3.4).
             Some(true) if !context.job.is_local() => munged(target),
             _ => match &context.job.module {
-                Some(module) => module.sanitize_target(target, self.depth_of(&work)),
+                Some(module) => {
+                    module.sanitize_target(target, depth(work.path.parent().as_bytes()))
+                }
                 None => target.to_vec(),
             },
         };
@@ -48,11 +50,5 @@ impl Generator<'_> {
             }
         }
         self.make(&work, &object, like)
-    }
-
-    /// How many levels below the module a link's directory is.
-    fn depth_of(&self, work: &Work<'_>) -> usize {
-        let above = depth(&self.context.destination.shown);
-        above + depth(work.path.parent().as_bytes())
     }
 }

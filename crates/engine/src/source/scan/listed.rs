@@ -16,6 +16,8 @@ use crate::{Event, Result};
 pub enum Line {
     /// The path as it is when the list is made, or that it is gone.
     Path(RelPathBuf),
+    /// The path is gone. If it is back it is withheld: what the sink has below it may be another's.
+    Gone(RelPathBuf),
     /// A directory with everything in it, of which a sink that deletes removes what is not there. What else is listed
     /// must not be below it.
     Tree(RelPathBuf),
@@ -62,6 +64,7 @@ impl Scan<'_> {
         for line in lines {
             match line {
                 Line::Path(path) => self.list_path(&mut listed, path.as_path())?,
+                Line::Gone(path) => self.list_gone(&mut listed, path.as_path())?,
                 Line::Tree(path) => self.list_contents(&mut listed, path.as_path(), true)?,
                 Line::Names(path) => self.list_contents(&mut listed, path.as_path(), false)?,
                 Line::Moved { from, to } => {
@@ -76,6 +79,16 @@ impl Scan<'_> {
         if self.list_ancestors(listed, path)? && !listed.names.contains_key(path.as_bytes()) {
             self.list_one(listed, path)?;
         }
+        Ok(())
+    }
+
+    fn list_gone(&mut self, listed: &mut Listed, path: RelPath<'_>) -> Result<()> {
+        let gone =
+            !self.list_ancestors(listed, path)? || matches!(self.look(listed, path), Found::Gone);
+        if gone {
+            return self.list_path(listed, path);
+        }
+        self.monitor.tell(&Event::Withheld { path: path.as_bytes(), why: None });
         Ok(())
     }
 
@@ -165,16 +178,18 @@ impl Scan<'_> {
     ) -> Result<()> {
         let taken =
             |path: RelPath<'_>| path.is_root() || listed.names.contains_key(path.as_bytes());
-        if taken(from) || taken(to) || !self.list_ancestors(listed, to)? {
+        if taken(to) || !self.list_ancestors(listed, to)? {
             return Ok(());
         }
         self.move_filter(to)?;
-        let Found::Present(stat) = self.look(listed, to) else { return Ok(()) };
-        if stat.kind() != Kind::File || self.is_hidden(to.as_bytes(), false) {
+        let found = self.look(listed, to);
+        let Found::Present(stat) = found else { return self.list_path(listed, to) };
+        if stat.kind() == Kind::File && self.is_hidden(to.as_bytes(), false) {
             return Ok(());
         }
-        if !self.list_old_ancestors(listed, from)? {
-            return Ok(());
+        let old = from.is_root() || listed.names.contains_key(from.as_bytes());
+        if stat.kind() != Kind::File || old || !self.list_old_ancestors(listed, from)? {
+            return self.list_path(listed, to);
         }
         let Some(mut entry) = self.entry_of(listed, to, &stat)? else { return Ok(()) };
         entry.hard_link = Some(HardLink::Inode { device: stat.dev, inode: stat.ino });

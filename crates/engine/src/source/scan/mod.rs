@@ -290,6 +290,8 @@ impl Scan<'_> {
             let name = entry.name.strip_prefix(b"/").unwrap_or(&entry.name);
             self.places.entry(name.to_vec()).or_default().push(place.clone());
         }
+        let limit = self.options.connection.max_alloc;
+        crate::job::check_list_length(limit, self.emitter.pending() + 1, crate::Role::Sender)?;
         self.emitter.push(entry, place.base)
     }
 }

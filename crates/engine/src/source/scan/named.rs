@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use syncline_fs::{Errno, Kind, Links, Root, is_unsafe_target};
 use syncline_options::options::MissingArguments;
+use syncline_options::values::flags::Debug;
 use syncline_wire::IoErrors;
 use syncline_wire::list::{DirectoryRole, FileEntry, PATH_MAX};
 
@@ -246,8 +247,11 @@ impl Scan<'_> {
 
     fn open(&self, directory: &[u8]) -> syncline_fs::Result<Root> {
         let path = self.start.join(OsStr::from_bytes(directory));
+        let chdir = || [b"[sender] change_dir(", path.as_os_str().as_bytes(), b")"].concat();
+        self.monitor.trace(Debug::Chdir, 1, chdir);
         let root = self.job.open_source(&path)?;
-        let free = self.job.module.as_ref().is_none_or(|module| !module.confined);
+        let free = self.job.module.as_ref().is_none_or(|module| !module.confined)
+            && !(self.job.paths.is_confined() && self.options.select.files_from.is_some());
         Ok(if self.settings.follows && free { root.with_links(Links::Follow) } else { root })
     }
 

@@ -1,5 +1,6 @@
 //! The ends of rounds and of the run (docs/spec session.md 11).
 
+use syncline_options::values::flags::Debug;
 use syncline_wire::list::FileKind;
 use syncline_wire::{Index, WireRead, WireWrite};
 
@@ -23,6 +24,9 @@ impl Serve<'_> {
         if self.round > self.terms.protocol.sender_rounds() {
             return Ok(true);
         }
+        let round = self.round;
+        self.monitor
+            .trace(Debug::Send, 1, || format!("[sender] end of phase {round}").into_bytes());
         self.put_done();
         let last_phase = if self.terms.protocol.has_item_flags() { 3 } else { 2 };
         if self.round == last_phase && self.job.is_server() {

@@ -11,6 +11,7 @@ use std::collections::{HashSet, VecDeque};
 use crossbeam_channel::Receiver;
 use syncline_fs::{OpenSource, SourceFile};
 use syncline_options::options::{Append, RemoveSource};
+use syncline_options::values::flags::Debug;
 use syncline_wire::list::{FileKind, FileLists};
 use syncline_wire::{
     Index, IndexDecoder, IndexEncoder, IoErrors, Item, ItemFlags, Message, TokenEncoder, WireWrite,
@@ -30,10 +31,10 @@ use exact::{Version, spoil};
 const AHEAD: usize = 1000;
 
 /// Entries beyond the list in work that are sent while there is nothing else to do.
-const FAR_AHEAD: usize = 10_000;
+const FAR_AHEAD: usize = 3000;
 
 /// How much of a file is read at once.
-const READ: usize = 256 * 1024;
+const READ: usize = 128 * 1024;
 
 /// Serves until the sink has said goodbye.
 pub(crate) fn serve(
@@ -48,6 +49,7 @@ pub(crate) fn serve(
     let options = terms.list_options(&job.options);
     let (method, level) = terms.compression;
     let tokens = TokenEncoder::new(method, Some(level), protocol)
+        .and_then(|tokens| tokens.with_threads(job.options.data.compress_threads))
         .map_err(|error| Error::wire(Role::Sender, error))?;
     let append = terms.append(&job.options);
     let tracks_sent = append != Append::No || job.options.data.inplace;
@@ -212,6 +214,7 @@ impl Serve<'_> {
         let sums = self.peer.input.received() - before;
         let Some((file, shown)) = self.open(index, appends)? else { return Ok(()) };
         let Some(version) = self.version(index, &file)? else { return Ok(()) };
+        self.monitor.trace(Debug::Send, 1, || [b"[sender] sending ", &shown[..]].concat());
         self.tell_item(index, item, None);
         let start = self.written();
         self.echo(index, item);
@@ -226,6 +229,14 @@ impl Serve<'_> {
         if appends {
             self.append(index, &mut sending, &header, &mut hasher)?;
         } else if let Some(signature) = signature {
+            let table = || format!("[sender] table of {} blocks", header.count()).into_bytes();
+            self.monitor.trace(Debug::Hash, 1, table);
+            let blocks = || {
+                let (count, length) = (header.count(), header.block_length());
+                [format!("[sender] {count} blocks of {length} bytes for ").as_bytes(), &shown]
+                    .concat()
+            };
+            self.monitor.trace(Debug::Deltasum, 2, blocks);
             self.send_delta(index, &mut sending, signature, in_place, &mut hasher)?;
         } else {
             self.send_whole(index, &mut sending, &mut hasher)?;
@@ -275,7 +286,14 @@ impl Serve<'_> {
         };
         if self.job.exact {
             let reason = error.reason();
-            self.withhold(index, (!error.is_missing()).then_some(&reason))?;
+            // Anything else says that something else has the name now.
+            let unreadable = matches!(
+                error.errno(),
+                Some(
+                    syncline_fs::Errno::ACCESS | syncline_fs::Errno::PERM | syncline_fs::Errno::IO
+                )
+            );
+            self.withhold(index, unreadable.then_some(&reason))?;
         } else if error.is_missing() {
             let text = [b"file has vanished: ", &self.job.quote(&shown)[..]].concat();
             self.monitor.problem(Problem::new(Severity::Warning, text));
