@@ -61,9 +61,10 @@ impl Tunnelled {
         let mut told_socket = false;
         let mut told_plain = false;
         loop {
-            self.decrypt(&mut plain)?;
+            let more = self.decrypt(&mut plain)?;
             plain.deliver()?;
-            if self.ended && plain.incoming.is_empty() && !told_plain {
+            let heard = self.ended && !more && plain.incoming.is_empty();
+            if heard && !told_plain {
                 told_plain = true;
                 // It may have gone already.
                 let _ = plain.stream.shutdown(Shutdown::Write);
@@ -75,8 +76,12 @@ impl Tunnelled {
                 self.tls.send_close_notify();
             }
             self.transmit()?;
-            let heard = self.ended && plain.incoming.is_empty() || plain.gone;
-            if told_socket && heard && !self.tls.wants_write() {
+            let sendable = !plain.outgoing.is_empty() && !self.tls.wants_write();
+            if sendable || more && plain.incoming.len() < MOST_WAITING {
+                // There is room again for what no descriptor would wake us for.
+                continue;
+            }
+            if told_socket && (heard || plain.gone) && !self.tls.wants_write() {
                 self.linger();
                 return Ok(());
             }
@@ -84,8 +89,8 @@ impl Tunnelled {
         }
     }
 
-    /// Takes what the peer said from the socket, as far as there is room for it.
-    fn decrypt(&mut self, plain: &mut Plain) -> io::Result<()> {
+    /// Takes what the peer said from the socket, as far as there is room for it; whether that ended it.
+    fn decrypt(&mut self, plain: &mut Plain) -> io::Result<bool> {
         loop {
             let mut piece = [0; PIECE];
             while plain.incoming.len() < MOST_WAITING {
@@ -102,8 +107,11 @@ impl Tunnelled {
                 }
                 break;
             }
-            if self.ended || plain.incoming.len() >= MOST_WAITING {
-                return Ok(());
+            if plain.incoming.len() >= MOST_WAITING {
+                return Ok(true);
+            }
+            if self.ended {
+                return Ok(false);
             }
             match self.tls.read_tls(&mut self.socket) {
                 Ok(0) => self.ended = true,
@@ -115,7 +123,7 @@ impl Tunnelled {
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => self.ended = true,
                 Err(error) => return Err(error),
             }

@@ -105,6 +105,37 @@ fn megabytes_go_both_ways_and_each_end_hears_the_other_one_end() {
     relay.finish();
 }
 
+/// Bursts of every size around the relay's bounds, with an answer awaited after each: nothing may be left lying in it.
+#[test]
+fn nothing_is_left_lying_when_a_burst_ends() {
+    let Some(papers) = Papers::new("nothing_is_left_lying_when_a_burst_ends") else { return };
+    let sizes: Vec<usize> =
+        (0..12).flat_map(|n| [60_000 + n * 1_111, 16_384 * (n + 1), 1]).collect();
+    let theirs = sizes.clone();
+    let port = serve(papers.server(), move |mut plain| {
+        for size in theirs {
+            let mut all = vec![0; size];
+            plain.read_exact(&mut all).unwrap();
+            plain.write_all(&all).unwrap();
+        }
+    });
+    let Tunnel { mut stream, relay } =
+        connect(&papers.trusting("ca.pem"), port, "localhost").unwrap();
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    for size in sizes {
+        let sent = noise(size);
+        let mut writer = stream.try_clone().unwrap();
+        let copy = sent.clone();
+        let writing = thread::spawn(move || writer.write_all(&copy).unwrap());
+        let mut back = vec![0; size];
+        stream.read_exact(&mut back).unwrap();
+        assert!(back == sent, "{size}");
+        writing.join().unwrap();
+    }
+    drop(stream);
+    relay.finish();
+}
+
 #[test]
 fn what_was_written_arrives_though_the_stream_is_closed_at_once() {
     let Some(papers) = Papers::new("what_was_written_arrives") else { return };
