@@ -19,12 +19,17 @@ pub struct Daemon {
 impl Daemon {
     /// Starts `program --daemon` for `module` and waits until it listens. Its configuration, log and pid file go to `files`.
     pub fn start(program: &Path, module: &Path, files: &Path) -> io::Result<Self> {
+        Self::start_with(program, module, files, "")
+    }
+
+    /// The same with more of a configuration behind the module.
+    pub fn start_with(program: &Path, module: &Path, files: &Path, more: &str) -> io::Result<Self> {
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let file = |kind: &str| files.join(format!("daemon-{port}.{kind}"));
         let owner = if is_root() { "uid = 0\ngid = 0\n" } else { "" };
         write!(
             fs::File::create(file("conf"))?,
-            "use chroot = no\n{owner}read only = no\nmunge symlinks = no\nlog file = {}\npid file = {}\n[m]\npath = {}\n",
+            "use chroot = no\n{owner}read only = no\nmunge symlinks = no\nlog file = {}\npid file = {}\n[m]\npath = {}\n{more}",
             file("log").display(),
             file("pid").display(),
             module.display()

@@ -21,7 +21,7 @@ pub struct Sandbox {
 }
 
 /// What a finished command left.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Outcome {
     /// Exit code, or `None` after a signal or when time ran out.
     pub code: Option<i32>,

@@ -29,16 +29,8 @@ const ELSEWHERE: &[(OptionId, &str)] = &[
     (OptionId::Config, "suite daemon"),
     (OptionId::Dparam, "suite daemon"),
     (OptionId::Detach, "suite daemon"),
-    (OptionId::Acls, "suite behaviour"),
-    (OptionId::Xattrs, "suite behaviour"),
-    (OptionId::Atimes, "suite behaviour"),
-    (OptionId::OpenNoatime, "suite behaviour"),
     (OptionId::Crtimes, "suite cli: refused on Linux"),
-    (OptionId::CopyDevices, "suite behaviour"),
-    (OptionId::WriteDevices, "suite behaviour"),
-    (OptionId::FakeSuper, "suite behaviour"),
-    (OptionId::Sparse, "suite behaviour"),
-    (OptionId::Preallocate, "suite behaviour"),
+    (OptionId::Preallocate, "no file tells of it when it is complete"),
     (OptionId::Fsync, "no file tells of it"),
 ];
 

@@ -124,7 +124,7 @@ impl Examiner<'_> {
             ("incoming chmod", &settings.incoming_chmod),
             ("outgoing chmod", &settings.outgoing_chmod),
         ] {
-            if let Some(value) = Self::value(setting)
+            if let Some(value) = Self::value(setting).filter(|value| !value.is_empty())
                 && Chmod::parse(&value).is_none()
             {
                 let text = format!("`{label}`: {} is no change of mode", shown(&value));

@@ -166,8 +166,7 @@ impl XattrNames {
         if self.fakes || (!self.root && self.rules.is_some()) {
             return Some(if users { received.to_vec() } else { [KEPT, received].concat() });
         }
-        let ours = if self.root { !received.starts_with(b"system.") } else { users };
-        (ours || self.rules.is_some()).then(|| received.to_vec())
+        (self.root || users).then(|| received.to_vec())
     }
 
     /// Whether a sink would remove such an attribute where the source does not have it.
@@ -179,11 +178,11 @@ impl XattrNames {
         if self.rules.as_ref().is_some_and(|rules| excludes(rules, name)) {
             return false;
         }
-        if self.fakes || !self.root {
-            local.starts_with(b"user.")
-        } else {
-            self.rules.is_some() || !local.starts_with(b"system.")
+        let users = local.starts_with(b"user.");
+        if self.fakes {
+            return users;
         }
+        self.rules.is_some() || users || (self.root && !local.starts_with(b"system."))
     }
 }
 
@@ -223,7 +222,6 @@ mod tests {
         let (root, user, fake) =
             (names(true, false, false), names(false, false, false), names(false, true, false));
         assert_eq!(kept(&root, "security.a").as_deref(), Some("security.a"));
-        assert_eq!(kept(&root, "system.posix_acl_access"), None);
         assert_eq!(kept(&user, "security.a"), None);
         assert_eq!(kept(&user, "user.a").as_deref(), Some("user.a"));
         assert_eq!(kept(&fake, "security.a").as_deref(), Some("user.rsync.security.a"));

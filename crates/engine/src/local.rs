@@ -15,7 +15,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, never, select, unbounded};
 use syncline_delta::SearchIndex;
 use syncline_filter::{Filter, Rules, Side};
 use syncline_fs::{OpenSource, SourceFile, Stat};
-use syncline_options::options::{Append, FilesFrom};
+use syncline_options::options::{Append, FilesFrom, SuperUser};
 use syncline_options::values::flags::Debug;
 use syncline_wire::list::{EntryRef, FileList, FileLists, IdNames};
 use syncline_wire::{CompatFlags, IoErrors, Item, Side as WireSide};
@@ -177,9 +177,11 @@ fn run(
             rounds: terms.protocol.generator_rounds().into(),
             heard: 0,
         };
-        let received = receive_with(job, terms, plan, &mut offers, monitor, |context, reports| {
-            Near::link(context, reports, tree, known, say)
-        });
+        let sink_job = sink_job(job);
+        let received =
+            receive_with(&sink_job, terms, plan, &mut offers, monitor, |context, reports| {
+                Near::link(context, reports, tree, known, say)
+            });
         drop(offers);
         match (received, scanner.join().unwrap_or(Err(Error::Stopped))) {
             (Ok(()), Ok(()) | Err(Error::Stopped)) => Ok(()),
@@ -187,6 +189,20 @@ fn run(
             (Ok(()) | Err(Error::Stopped), Err(error)) | (Err(error), _) => Err(error),
         }
     })
+}
+
+/// What the sink is to do: `-M` speaks to it alone.
+fn sink_job(job: &Job) -> Job {
+    let mut sink = job.clone();
+    for word in &job.options.connection.remote_options {
+        sink.options.attributes.super_user = match word.as_slice() {
+            b"--fake-super" => SuperUser::Fake,
+            b"--super" => SuperUser::Yes,
+            b"--no-super" => SuperUser::No,
+            _ => continue,
+        };
+    }
+    sink
 }
 
 /// The lists that are in work, and where their entries are.

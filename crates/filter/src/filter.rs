@@ -223,6 +223,16 @@ impl Filter {
         self.merges.truncate(frame.merges_before);
     }
 
+    /// Leaves every directory as deep as `directory` or deeper, before entering it: what a walk does that comes back
+    /// to directories it has only listed so far (8.7).
+    pub fn leave_for(&mut self, directory: &[u8]) {
+        let directory = if directory == b"." { b"" } else { directory };
+        let depth = depth_of(directory);
+        while self.frames.last().is_some_and(|frame| depth_of(&frame.directory) >= depth) {
+            self.leave();
+        }
+    }
+
     /// How many directories are entered and not left.
     pub fn depth(&self) -> usize {
         self.frames.len()
@@ -419,6 +429,11 @@ fn is_within(directory: &[u8], ancestor: &[u8]) -> bool {
         || directory
             .strip_prefix(ancestor)
             .is_some_and(|below| below.is_empty() || below.starts_with(b"/"))
+}
+
+/// How many components a path has that [`Filter::enter`] was given.
+fn depth_of(directory: &[u8]) -> usize {
+    if directory.is_empty() { 0 } else { 1 + memchr::memchr_iter(b'/', directory).count() }
 }
 
 /// `path` without empty and dot components, with `..` taken literally and never above the root, without a trailing

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
 use crate::fake::may_be_faked;
-use crate::{Acl, AclKind, FakeStat, Object, Stat, Time};
+use crate::{Acl, AclKind, FakeStat, Kind, Object, Stat, Time};
 
 /// Extended attributes by name, `user.` and the like included.
 pub type Xattrs = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -106,22 +106,24 @@ impl Attributes<'_> {
         complain: &mut dyn FnMut(Error),
     ) -> Result<bool> {
         let real = object.real_stat()?;
+        let fake = FakeStat {
+            mode: now.mode & !0o7777 | self.mode.unwrap_or(now.mode) & 0o7777,
+            device: now.rdev,
+            uid: self.uid.unwrap_or(now.uid),
+            gid: self.gid.unwrap_or(now.gid),
+        };
         let mut changed = false;
-        let mut real_mode = None;
-        if may_be_faked(&real) {
-            let fake = FakeStat {
-                mode: now.mode & !0o7777 | self.mode.unwrap_or(now.mode) & 0o7777,
-                device: now.rdev,
-                uid: self.uid.unwrap_or(now.uid),
-                gid: self.gid.unwrap_or(now.gid),
-            };
-            let permissions = fake.real_permissions();
-            real_mode = Some(permissions).filter(|mode| *mode != real.permissions());
-            let then = Stat { mode: real.mode & !0o7777 | permissions, ..real };
-            let wanted = Some(&fake).filter(|fake| !fake.is_said_by(&then));
-            if !object.fake_stat().is_ok_and(|stored| stored.as_ref() == wanted) {
-                object.set_fake_stat(wanted)?;
-                changed = true;
+        let permissions = fake.real_permissions();
+        let real_mode = Some(permissions)
+            .filter(|mode| *mode != real.permissions() && real.kind() != Kind::Symlink);
+        let then = Stat { mode: real.mode & !0o7777 | permissions, ..real };
+        let wanted = Some(&fake).filter(|fake| !fake.is_said_by(&then));
+        if !object.fake_stat().is_ok_and(|stored| stored.as_ref() == wanted) {
+            match object.set_fake_stat(wanted) {
+                Ok(()) => changed = true,
+                // Real links and nodes cannot have any.
+                Err(error) if !may_be_faked(&real) => complain(error),
+                Err(error) => return Err(error),
             }
         }
         changed |= self.apply_xattrs_and_times(object, now, complain)?;

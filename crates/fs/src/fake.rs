@@ -51,7 +51,6 @@ impl FakeStat {
     pub fn real_permissions(&self) -> u32 {
         match Kind::of_mode(self.mode) {
             Kind::Directory => self.mode & 0o777 | 0o700,
-            Kind::Symlink => 0o777,
             _ => self.mode & 0o777 | 0o600,
         }
     }
@@ -59,7 +58,7 @@ impl FakeStat {
     /// Does the real inode say all of this itself, so that nothing need be stored?
     pub fn is_said_by(&self, real: &Stat) -> bool {
         (self.mode, self.uid, self.gid) == (real.mode, real.uid, real.gid)
-            && !Kind::of_mode(self.mode).is_device()
+            && (!Kind::of_mode(self.mode).is_device() || self.device == real.rdev)
     }
 }
 

@@ -69,6 +69,11 @@ impl<'a> Place<'a> {
         }
     }
 
+    /// The target of a link as links are kept here: with --fake-super a real link is none.
+    pub fn read_kept_link(&self) -> Result<Vec<u8>> {
+        if self.directory.fakes() { self.read_faked_link() } else { self.read_link() }
+    }
+
     /// Creates a directory with `mode` less umask.
     pub fn make_directory(&self, mode: u32) -> Result<()> {
         mkdirat(&self.directory, self.leaf(), Mode::from_raw_mode(mode & 0o7777))

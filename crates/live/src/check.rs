@@ -32,6 +32,19 @@ pub fn validate(config: &Config) -> Result<(), ServiceError> {
     config.mirrors.iter().try_for_each(check_mirror)
 }
 
+/// The first key of a mirror that nothing performs yet: a start that ignored it would promise too much.
+pub(crate) fn unperformed(mirror: &Mirror) -> Option<&'static str> {
+    let differs = !mirror.schedule_filter.is_empty() && mirror.schedule_filter != mirror.filter;
+    let keys = [
+        ("filter-regex", !mirror.filter_regex.is_empty()),
+        ("schedule-filter", differs),
+        ("verify", mirror.verify.is_some()),
+        ("verify-content", mirror.verify_content),
+        ("transient", !mirror.transient.is_empty()),
+    ];
+    keys.into_iter().find(|(_, asked)| *asked).map(|(key, _)| key)
+}
+
 /// Opens a session with each target that changes nothing, and says what would be refused.
 pub fn check(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();

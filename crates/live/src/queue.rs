@@ -254,20 +254,16 @@ impl Queue {
         self.waiting.values().chain(under_way).map(|entry| entry.since).min()
     }
 
-    /// Whether anything is to be done, or under way, at or below this path, or above it with what is below.
+    /// Whether anything waits at or below this path, or above it with what is below.
     pub fn concerns(&self, path: RelPath<'_>) -> bool {
         let key = Key::of(path);
-        let under_way = self.under_way.as_ref().map(|(_, entries)| entries);
-        [Some(&self.waiting), under_way].into_iter().flatten().any(|entries| {
-            let below = entries.range((Bound::Included(&key), Bound::Unbounded)).next();
-            let at_or_below = below.is_some_and(|(other, _)| *other == key || other.is_below(&key));
-            at_or_below
-                || key.ancestors().any(|above| {
-                    entries.get(&above).is_some_and(|entry| {
-                        entry.todo == Todo::Remove || entry.todo.below() > Below::Nothing
-                    })
+        let below = self.waiting.range((Bound::Included(&key), Bound::Unbounded)).next();
+        below.is_some_and(|(other, _)| *other == key || other.is_below(&key))
+            || key.ancestors().any(|above| {
+                self.waiting.get(&above).is_some_and(|entry| {
+                    entry.todo == Todo::Remove || entry.todo.below() > Below::Nothing
                 })
-        })
+            })
     }
 
     /// What waits, in the order of a walk.

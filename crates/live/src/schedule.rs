@@ -134,13 +134,6 @@ impl Timer {
             (Due::After(_), _) => false,
         }
     }
-
-    /// What it fired for has ended: intervals count from the end of a run.
-    pub fn finished(&mut self, now: Duration) {
-        if let (Due::After(due), Schedule::Every(interval)) = (&mut self.due, &self.schedule) {
-            *due = now.saturating_add(interval.0);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -210,16 +203,15 @@ mod tests {
     }
 
     #[test]
-    fn r87_intervals_ignore_the_clock_on_the_wall_and_count_from_the_end_of_a_run() {
+    fn r87_intervals_ignore_the_clock_on_the_wall() {
         let schedule = "every 10m".parse().unwrap();
         let wall = at("2026-01-01T00:00[UTC]");
         let mut timer = Timer::new(&schedule, &wall, s(0));
         assert!(!timer.fire(&at("2027-01-01T00:00[UTC]"), s(599)));
         assert!(timer.fire(&wall, s(600)));
-        timer.finished(s(900));
-        assert_eq!(timer.wait(&wall, s(900)), Some(s(600)));
-        assert!(!timer.fire(&wall, s(1499)));
-        assert!(timer.fire(&wall, s(1500)));
+        assert_eq!(timer.wait(&wall, s(900)), Some(s(300)));
+        assert!(!timer.fire(&wall, s(1199)));
+        assert!(timer.fire(&wall, s(1200)));
     }
 
     prop_compose! {

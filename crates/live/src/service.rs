@@ -17,6 +17,7 @@ use syncline_engine::source::OperatorFiles;
 use syncline_fs::RelPathBuf;
 use syncline_watch::settle::Rules;
 
+use crate::check::unperformed;
 use crate::hooks::Hooks;
 use crate::lock::{Lock, Refusal};
 use crate::log::Log;
@@ -69,6 +70,14 @@ pub enum ServiceError {
         target: String,
         /// What is wrong.
         text: String,
+    },
+    /// A key that nothing performs yet.
+    #[error("mirror {mirror}: `{key}` is not performed yet: leave it out")]
+    Unperformed {
+        /// Which mirror.
+        mirror: String,
+        /// The key.
+        key: &'static str,
     },
     /// The journal of a target.
     #[error("mirror {mirror}, target {target}: {source}")]
@@ -139,6 +148,7 @@ impl Service {
         log: Log,
     ) -> Result<Self, ServiceError> {
         config.check()?;
+        config.mirrors.iter().try_for_each(check_mirror)?;
         let state_dir = config.state_dir.clone();
         let lock = Lock::take(&state_dir).map_err(|refusal| match refusal {
             Refusal::Held(process) => ServiceError::Locked { path: state_dir.clone(), process },
@@ -388,6 +398,7 @@ impl Service {
             hiding: Arc::new(hiding),
             planner: Planner::new(single, removes),
             desks,
+            schedule: mirror.schedule.clone(),
             hooks: Arc::clone(&hooks),
             status,
             registry: self.registry.clone(),
@@ -469,6 +480,9 @@ pub(crate) fn route_of(
 }
 
 pub(crate) fn check_mirror(mirror: &Mirror) -> Result<(), ServiceError> {
+    if let Some(key) = unperformed(mirror) {
+        return Err(ServiceError::Unperformed { mirror: name_of(mirror), key });
+    }
     hiding_of(mirror, &mirror.source).map(drop)
 }
 

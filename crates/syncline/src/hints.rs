@@ -1,16 +1,21 @@
 //! One line more for the mistakes that operators make: on a terminal, or with `SYNCLINE_HINTS=1`.
 
 use std::io::IsTerminal;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::output;
 
+/// A run gets one hint: the first mistake leads to the others.
+static TOLD: AtomicBool = AtomicBool::new(false);
+
 /// Prints the hint for a message, if there is one and somebody to read it.
 pub(crate) fn tell(message: &str) {
+    let Some(hint) = hint(message) else { return };
     let wanted = match std::env::var("SYNCLINE_HINTS") {
         Ok(value) => value == "1",
         Err(_) => std::io::stderr().is_terminal(),
     };
-    if let (true, Some(hint)) = (wanted, hint(message)) {
+    if wanted && !TOLD.swap(true, Ordering::Relaxed) {
         output::to_stderr(format!("hint: {hint}\n").as_bytes());
     }
 }

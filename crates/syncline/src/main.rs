@@ -10,6 +10,7 @@ mod help;
 mod hints;
 mod output;
 mod password;
+mod script;
 mod serve_only;
 mod server;
 mod signals;

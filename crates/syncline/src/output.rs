@@ -18,8 +18,6 @@ pub(crate) struct Streams {
     eight_bit: bool,
     utf8: bool,
     log: Option<File>,
-    /// A line without its end stands on this stream.
-    open_line: bool,
 }
 
 impl Streams {
@@ -30,7 +28,6 @@ impl Streams {
             eight_bit: options.output.eight_bit,
             utf8: locale_is_utf8(),
             log,
-            open_line: false,
         }
     }
 
@@ -63,12 +60,9 @@ impl Output for Streams {
         let shown = escape::terminal(text, self.utf8, self.eight_bit);
         if info && !self.all_to_stderr {
             to_stdout(&shown);
-            self.open_line = !matches!(shown.last(), Some(b'\n' | b'\r') | None);
         } else {
-            if std::mem::take(&mut self.open_line) {
-                to_stdout(b"\n");
-            }
             to_stderr(&shown);
+            crate::hints::tell(&String::from_utf8_lossy(text));
         }
     }
 }

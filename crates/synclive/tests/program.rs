@@ -367,7 +367,7 @@ fn r93_a_mass_removal_is_held_until_a_person_allows_it() {
     bench.write(
         "c.toml",
         &format!(
-            "[[mirror]]\nname = \"m\"\nsource = \"{}\"\nmax-delete = 5\nsettle = \"500ms\"\n[[mirror.target]]\nurl = \"{}\"\n",
+            "[[mirror]]\nname = \"m\"\nsource = \"{}\"\nmax-delete = 5\n[[mirror.target]]\nurl = \"{}\"\n",
             bench.text("source"),
             bench.text("t")
         ),
@@ -378,9 +378,12 @@ fn r93_a_mass_removal_is_held_until_a_person_allows_it() {
     let live = bench.start(&["--config", &config]);
     bench.until_is("t/d/f19", "x");
     bench.until_log("state=live");
+    // All at once, as far as it can see.
+    live.signal("STOP");
     for number in 0..20 {
         fs::remove_file(bench.path(&format!("source/d/f{number}"))).unwrap();
     }
+    live.signal("CONT");
     bench.until_log("state=delete-held");
     assert!(bench.path("t/d/f0").exists());
     let output = synclive(["allow", "m", "--config", &config, &state]);
@@ -389,6 +392,54 @@ fn r93_a_mass_removal_is_held_until_a_person_allows_it() {
     bench.until_log("mirror=m allowed");
     assert_eq!(code(&synclive(["retry", &state])), 0);
     drop(live);
+}
+
+#[test]
+fn r122_a_schedule_puts_right_what_somebody_else_changed_at_a_target() {
+    let bench = Bench::new();
+    bench.write("source/a", "1");
+    bench.write(
+        "c.toml",
+        &format!(
+            "[[mirror]]\nsource = \"{}\"\nschedule = \"every 1s\"\n[[mirror.target]]\nurl = \"{}\"\n",
+            bench.text("source"),
+            bench.text("t")
+        ),
+    );
+    let _live = bench.start(&["--config", &bench.text("c.toml")]);
+    bench.until_is("t/a", "1");
+    bench.until_log("state=live");
+    bench.write("t/a", "changed by hand");
+    bench.write("t/foreign", "");
+    bench.until_is("t/a", "1");
+    until("it is gone", || !bench.path("t/foreign").exists());
+}
+
+#[test]
+fn what_is_not_performed_yet_is_refused_and_not_ignored() {
+    let bench = Bench::new();
+    for (line, key) in [
+        ("filter-regex = [\"a+\"]", "filter-regex"),
+        ("verify = \"03:00\"", "verify"),
+        ("transient = [\"*.swp\"]", "transient"),
+        ("schedule = \"03:00\"\nschedule-filter = [\"- x\"]", "schedule-filter"),
+    ] {
+        bench.write(
+            "c.toml",
+            &format!(
+                "[[mirror]]\nsource = \"{}\"\n{line}\n[[mirror.target]]\nurl = \"{}\"\n",
+                bench.text("source"),
+                bench.text("t")
+            ),
+        );
+        for words in [&["--check-config"][..], &[]] {
+            let output = synclive([words, &["--config", &bench.text("c.toml")]].concat());
+            assert_eq!(code(&output), 2);
+            let said = stderr(&output);
+            assert!(said.contains(&format!("`{key}` is not performed yet")), "{said}");
+        }
+    }
+    assert!(!bench.path("t").exists());
 }
 
 #[test]

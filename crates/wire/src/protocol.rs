@@ -97,8 +97,9 @@ impl Protocol {
     /// Which message tags beyond data, error and info a peer of this version understands.
     pub fn has_message(self, tag: u8) -> bool {
         match tag {
-            0..=2 => true,
-            100 | 101 => self.0 >= 29,
+            // Success is sent only on runs that asked for it, whatever the version.
+            0..=2 | 100 => true,
+            101 => self.0 >= 29,
             3 | 4 | 22 | 42 | 102 => self.0 >= 30,
             33 | 86 => self.0 >= 31,
             _ => false,

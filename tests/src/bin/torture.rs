@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use syncline_suite::program::Program;
 use syncline_suite::torture::grow::Profile;
 use syncline_suite::torture::job::{MODES, Mode};
-use syncline_suite::torture::play::{self, Programs};
+use syncline_suite::torture::play::{Programs, Stage};
 
 const HELP: &str = "\
 torture [--seeds A:B] [--modes NAME,...] [--profile plain|meta] [--seconds N] [--keep]
@@ -67,8 +67,8 @@ fn plan() -> Result<Option<Plan>, String> {
                 limit = Duration::from_secs(seconds);
             }
             Long("keep") => keep = true,
-            Long("ours") => ours = Some(PathBuf::from(value(&mut arguments)?)),
-            Long("our-daemon") => daemon = Some(PathBuf::from(value(&mut arguments)?)),
+            Long("ours") => ours = Some(absolute(&value(&mut arguments)?)?),
+            Long("our-daemon") => daemon = Some(absolute(&value(&mut arguments)?)?),
             Long("help") => {
                 print!("{HELP}");
                 return Ok(None);
@@ -86,6 +86,11 @@ fn plan() -> Result<Option<Plan>, String> {
     let stock = Program::stock("rsync")?.path;
     let programs = Programs { stock, ours, our_daemon };
     Ok(Some(Plan { seeds, modes, profile, limit, keep, programs }))
+}
+
+/// Programs are started from another directory.
+fn absolute(path: &str) -> Result<PathBuf, String> {
+    std::path::absolute(path).map_err(|error| format!("{path}: {error}"))
 }
 
 fn value(arguments: &mut lexopt::Parser) -> Result<String, String> {
@@ -108,18 +113,17 @@ fn mode(name: &str) -> Result<Mode, String> {
 fn run(plan: &Plan) -> std::io::Result<usize> {
     let top = tempfile::Builder::new().prefix("torture").tempdir()?;
     let started = Instant::now();
+    let mut stage = Stage::new(plan.programs.clone(), top.path())?;
     let (mut jobs, mut differing) = (0, 0);
     'jobs: for seed in plan.seeds.clone() {
         for &mode in &plan.modes {
             if started.elapsed() > plan.limit {
                 break 'jobs;
             }
-            let folder = top.path().join(format!("{seed}-{}", mode.name));
-            std::fs::create_dir(&folder)?;
-            let verdict = play::play(&plan.programs, seed, mode, plan.profile, &folder)?;
+            let verdict = stage.play(seed, mode, plan.profile)?;
             jobs += 1;
             if verdict.differences.is_empty() {
-                std::fs::remove_dir_all(&folder)?;
+                stage.clear()?;
                 continue;
             }
             differing += 1;
@@ -127,11 +131,14 @@ fn run(plan: &Plan) -> std::io::Result<usize> {
             for difference in &verdict.differences {
                 println!("    {}", difference.chars().take(600).collect::<String>());
             }
-            if !plan.keep {
-                std::fs::remove_dir_all(&folder)?;
+            if plan.keep {
+                stage.keep(&format!("{seed}-{}", mode.name))?;
+            } else {
+                stage.clear()?;
             }
         }
     }
+    drop(stage);
     if plan.keep {
         println!("kept: {}", top.keep().display());
     }

@@ -98,7 +98,7 @@ impl<'a> Grower<'a> {
         if self.random.chance(5) {
             self.chain(folder)?;
         }
-        Ok(())
+        self.stamp(folder)
     }
 
     fn level(&mut self, folder: &Path, depth: usize) -> io::Result<()> {
@@ -209,9 +209,18 @@ impl<'a> Grower<'a> {
         Timespec { tv_sec: *self.random.pick(&TIMES), tv_nsec: *self.random.pick(&NANOSECONDS) }
     }
 
-    /// Attributes and owners; what the file system refuses is left out.
+    /// Attributes, access lists and owners; what the file system refuses is left out.
     fn dress(&mut self, path: &Path) -> io::Result<()> {
         let data = path.symlink_metadata()?;
+        if self.random.chance(20) {
+            put_lists(self.random, path, &data);
+        }
+        if self.random.chance(5) {
+            // Only root has these, on links and nodes too.
+            let value = self.random.bytes(40);
+            let flags = rustix::fs::XattrFlags::empty();
+            let _ = rustix::fs::lsetxattr(path, "trusted.far", &value, flags);
+        }
         if self.random.chance(30) && (data.is_file() || data.is_dir()) {
             let name = format!("user.{}", self.random.pick(&["k", "test", "long"]));
             let length = *self.random.pick(&[0, 3, 31, 32, 33, 300]);
@@ -293,6 +302,90 @@ fn edit(random: &mut Random, path: &Path, data: &fs::Metadata) -> io::Result<()>
     fs::write(path, content)?;
     fs::set_permissions(path, data.permissions())?;
     set_time(path, time(*random.pick(&[-1, 1, 0, -3600])))
+}
+
+/// Random POSIX access lists in the kernel's form: one for the object, and one that a directory hands down.
+fn put_lists(random: &mut Random, path: &Path, data: &fs::Metadata) {
+    const NOBODY: u32 = u32::MAX;
+    let list = |random: &mut Random| {
+        let bits = |random: &mut Random| random.below(8) as u16;
+        let mut entries = vec![(0x01, 7, NOBODY)];
+        let mut users: Vec<u32> =
+            random.sample(&[1_u32, 1000, 54_321], 2).into_iter().copied().collect();
+        users.sort_unstable();
+        users.truncate(random.below(3));
+        entries.extend(users.iter().map(|id| (0x02, bits(random), *id)));
+        entries.push((0x04, bits(random), NOBODY));
+        if random.chance(40) {
+            entries.push((0x08, bits(random), *random.pick(&[1, 1000, 12_345])));
+        }
+        if entries.len() > 2 || random.chance(20) {
+            entries.push((0x10, bits(random), NOBODY));
+        }
+        entries.push((0x20, bits(random), NOBODY));
+        let mut bytes = 2_u32.to_le_bytes().to_vec();
+        for (tag, bits, id) in entries {
+            bytes.extend_from_slice(&u16::to_le_bytes(tag));
+            bytes.extend_from_slice(&bits.to_le_bytes());
+            bytes.extend_from_slice(&id.to_le_bytes());
+        }
+        bytes
+    };
+    let flags = rustix::fs::XattrFlags::empty();
+    if !data.is_symlink() {
+        let _ = rustix::fs::setxattr(path, "system.posix_acl_access", &list(random), flags);
+    }
+    if data.is_dir() && random.chance(60) {
+        let _ = rustix::fs::setxattr(path, "system.posix_acl_default", &list(random), flags);
+    }
+}
+
+/// Changes attributes, access lists and owners here and there; what the file system refuses stays.
+pub fn redress(random: &mut Random, folder: &Path) -> io::Result<()> {
+    let mut entries: Vec<PathBuf> =
+        fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+    entries.sort();
+    for path in entries {
+        let data = path.symlink_metadata()?;
+        if data.is_dir() {
+            redress(random, &path)?;
+        }
+        let flags = rustix::fs::XattrFlags::empty();
+        match random.below(12) {
+            0 => {
+                let value = random.bytes(random.clone().below(60));
+                let _ = rustix::fs::lsetxattr(&path, "user.k", &value, flags);
+            }
+            1 => drop(rustix::fs::lremovexattr(&path, "user.test")),
+            2 => drop(rustix::fs::lsetxattr(&path, "user.surplus", b"surplus", flags)),
+            3 => put_lists(random, &path, &data),
+            4 => drop(rustix::fs::lremovexattr(&path, "system.posix_acl_access")),
+            5 => drop(rustix::fs::lremovexattr(&path, "system.posix_acl_default")),
+            6 if super::super::sandbox::is_root() && !data.is_symlink() => {
+                let owner = Some(Uid::from_raw(*random.pick(&[0, 1000])));
+                let _ = rustix::fs::chownat(CWD, &path, owner, None, AtFlags::SYMLINK_NOFOLLOW);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Gives everything the same time of last use: copying and comparing leave traces of their own.
+pub fn settle(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.symlink_metadata()?.is_dir() {
+            settle(&path)?;
+        }
+        let times = Timestamps {
+            last_access: Timespec { tv_sec: 1_400_000_000, tv_nsec: 0 },
+            last_modification: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+        };
+        let bytes = path.as_os_str().as_bytes();
+        rustix::fs::utimensat(CWD, bytes, &times, AtFlags::SYMLINK_NOFOLLOW)?;
+    }
+    Ok(())
 }
 
 fn set_time(path: &Path, time: Timespec) -> io::Result<()> {

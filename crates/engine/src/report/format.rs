@@ -1,5 +1,6 @@
 //! `--out-format` and `--log-file-format` (docs/spec cli.md 11).
 
+use syncline_fs::munged;
 use syncline_options::values::format::{Digits, Format, Piece};
 use syncline_wire::ItemFlags;
 use syncline_wire::list::FileKind;
@@ -22,10 +23,22 @@ pub(super) struct Context<'a> {
     pub(super) reversed: bool,
 }
 
+impl Context<'_> {
+    /// Targets of links are shown as they are stored here.
+    fn munges(&self) -> bool {
+        let receives = match self.setting.direction {
+            Direction::Local => false,
+            Direction::Push => self.setting.server,
+            Direction::Pull => !self.setting.server,
+        };
+        receives && self.setting.options.attributes.munge_links == Some(true)
+    }
+}
+
 /// The line for an item, without its newline.
 pub(super) fn line(format: &Format, item: &ItemEvent<'_>, context: &Context<'_>) -> Vec<u8> {
     expand(format, |letter, (width, left), digits| match letter {
-        b'L' => Some(link(item, width, left)),
+        b'L' => Some(link(item, context, width, left)),
         letter => value(letter, digits, item, context),
     })
 }
@@ -204,9 +217,14 @@ fn digest_width(context: &Context<'_>) -> usize {
 }
 
 /// Where the arrow points; with a width the arrow's place is kept in any case.
-fn link(item: &ItemEvent<'_>, width: usize, left: bool) -> Vec<u8> {
+fn link(item: &ItemEvent<'_>, context: &Context<'_>, width: usize, left: bool) -> Vec<u8> {
+    let munged_target;
     let (arrow, target): (&[u8], &[u8]) = match (item.leader, item.entry.target()) {
         (Some(leader), _) if !leader.is_empty() => (b" => ", leader),
+        (_, Some(target)) if context.munges() => {
+            munged_target = munged(target);
+            (b" -> ", &munged_target)
+        }
         (_, Some(target)) => (b" -> ", target),
         _ if width > 0 => (b"    ", b""),
         _ => (b"", b""),

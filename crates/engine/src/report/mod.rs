@@ -81,6 +81,8 @@ pub struct Report {
     numbers: Numbers,
     /// The line of each item, if items are shown.
     format: Option<Format>,
+    /// The line of what an old server did.
+    name_format: Format,
     /// The line of each item in the log, if there is one.
     log_format: Option<Format>,
     state: Mutex<State>,
@@ -95,6 +97,8 @@ struct State {
     progress: progress::State,
     /// A header line waits for its end.
     header_open: bool,
+    /// Nothing stands behind it so far: another line ends it first, on the stream that line goes to.
+    header_bare: bool,
     counted: usize,
 }
 
@@ -115,16 +119,21 @@ impl Report {
             link_times: true,
             progress: progress::State::default(),
             header_open: false,
+            header_bare: false,
             counted: 0,
         };
-        Self { setting, numbers, format, log_format, state: Mutex::new(state) }
+        let name_format = Format::parse(b"%n%L");
+        Self { setting, numbers, format, name_format, log_format, state: Mutex::new(state) }
     }
 
     /// The terms are settled: the line that heads the run.
     pub fn begin(&self, terms: &Terms) {
         let mut state = self.state();
         state.protocol = terms.protocol.number();
+        // Where nothing is said of it, we know of ourselves; versions without item flags never show it.
+        let own = self.setting.direction == Direction::Pull && state.protocol == 29;
         state.link_times = self.setting.direction == Direction::Local
+            || own
             || terms.compat.contains(CompatFlags::SYMLINK_TIMES);
         state.checksum = if self.setting.options.data.checksum {
             terms.list_checksum
@@ -156,6 +165,7 @@ impl Report {
                     if pull { b"receiving file list ... " } else { b"building file list ... " };
                 state.put(Class::ClientInfo, words);
                 state.header_open = true;
+                state.header_bare = true;
             }
         }
     }
@@ -219,10 +229,18 @@ impl Report {
 
     /// Below protocol 29 a server names what it did by itself: the client hears nothing else of it (cli.md 9.2).
     fn old_server_item(&self, state: &mut State, item: &ItemEvent<'_>) {
-        let made = item.flags.intersects(ItemFlags::LOCAL_CHANGE | ItemFlags::IS_NEW);
-        let own = made && item.moved.is_none() && !item.flags.contains(ItemFlags::TRANSFER);
-        if own && state.protocol < 29 && self.info(Info::Name) > 0 && is_change(item) {
-            state.put_line(Class::Info, &format::name(item));
+        let level = self.info(Info::Name);
+        let own = item.moved.is_none() && !item.flags.contains(ItemFlags::TRANSFER);
+        if !own || state.protocol >= 29 || level == 0 {
+            return;
+        }
+        let line = if self.is_named(state, item) {
+            Some(format::line(&self.name_format, item, &self.context(state)))
+        } else {
+            (level >= 2).then(|| unchanged(item)).flatten()
+        };
+        if let Some(line) = line {
+            state.put_line(Class::Info, &line);
         }
     }
 
@@ -232,12 +250,9 @@ impl Report {
         }
         let flags = item.flags;
         let after = item.moved.is_some();
-        // Old versions make the destination without an item of it.
-        if state.protocol < 29 && item.entry.is_root() && flags.contains(ItemFlags::LOCAL_CHANGE) {
-            return;
-        }
         let itemizes = self.format.as_ref().is_some_and(|format| format.has(b'i'));
-        let shown = if itemizes { self.is_worth_itemizing(flags) } else { is_change(item) };
+        let shown =
+            if itemizes { self.is_worth_itemizing(flags) } else { self.is_named(state, item) };
         if let Some(format) = &self.format {
             if shown && format.needs_transfer() == after {
                 let line = format::line(format, item, &self.context(state));
@@ -246,17 +261,14 @@ impl Report {
             } else if shown && !after && format.needs_transfer() && self.info(Info::Progress) > 0 {
                 let path = format::name(item);
                 state.put_line(Class::ClientInfo, &path);
-            } else if !shown && !after && !itemizes && self.info(Info::Name) >= 2 {
-                let path = format::name(item);
-                let text = if is_attribute_change(flags) {
-                    path
-                } else {
-                    [&path[..], b" is uptodate"].concat()
-                };
-                if !item.entry.is_directory() {
-                    Self::finish_progress(state);
-                    state.put_line(Class::ClientInfo, &text);
-                }
+            } else if !shown
+                && !after
+                && !itemizes
+                && self.info(Info::Name) >= 2
+                && let Some(text) = unchanged(item)
+            {
+                Self::finish_progress(state);
+                state.put_line(Class::ClientInfo, &text);
             }
         }
         if let Some(format) = &self.log_format {
@@ -267,6 +279,19 @@ impl Report {
                 state.put_line(Class::Log, &line);
             }
         }
+    }
+
+    /// Whether an item gets a name line (cli.md 9.2). Without item flags a directory that was made is named for the
+    /// time that was set on it, not for being new.
+    fn is_named(&self, state: &State, item: &ItemEvent<'_>) -> bool {
+        let made = item.entry.is_directory() && item.flags.contains(ItemFlags::LOCAL_CHANGE);
+        let options = &self.setting.options;
+        if state.protocol < 29 && made && !options.connection.dry_run {
+            let attributes = &options.attributes;
+            let now = jiff::Timestamp::now().as_second();
+            return attributes.times && !attributes.omit_dir_times && item.entry.mtime().0 != now;
+        }
+        is_change(item)
     }
 
     fn is_worth_itemizing(&self, flags: ItemFlags) -> bool {
@@ -298,6 +323,7 @@ impl Report {
     }
 
     fn header_end(&self, state: &mut State, count: usize) {
+        state.header_bare = false;
         if !std::mem::take(&mut state.header_open) {
             return;
         }
@@ -387,6 +413,7 @@ impl Observer for Report {
                     TextKind::Error => Class::Error,
                     TextKind::TransferError => Class::TransferError,
                 };
+                state.end_header(class);
                 state.put(class, text);
             }
             Event::Listing(count) => {
@@ -396,6 +423,7 @@ impl Observer for Report {
                 let hundreds = count / 100 * 100;
                 if state.counted == 0 {
                     state.put(Class::ClientInfo, b"\n");
+                    state.header_bare = false;
                 }
                 if hundreds >= state.counted {
                     let text = format!(" {hundreds} files...\r");
@@ -430,11 +458,18 @@ impl Observer for Report {
 }
 
 impl State {
+    fn end_header(&mut self, class: Class) {
+        if class != Class::Log && std::mem::take(&mut self.header_bare) {
+            self.put(class, b"\n");
+        }
+    }
+
     fn put(&mut self, class: Class, text: &[u8]) {
         self.output.put(class, text);
     }
 
     fn put_line(&mut self, class: Class, line: &[u8]) {
+        self.end_header(class);
         let mut text = Vec::with_capacity(line.len() + 1);
         text.extend_from_slice(line);
         text.push(b'\n');
@@ -442,7 +477,7 @@ impl State {
     }
 }
 
-/// Whether an item gets a name line (cli.md 9.2).
+/// Whether something was done.
 fn is_change(item: &ItemEvent<'_>) -> bool {
     let flags = item.flags;
     if flags.intersects(ItemFlags::TRANSFER | ItemFlags::LOCAL_CHANGE | ItemFlags::IS_NEW) {
@@ -453,6 +488,18 @@ fn is_change(item: &ItemEvent<'_>) -> bool {
         return !settled;
     }
     item.entry.is_directory() && is_attribute_change(flags)
+}
+
+/// What `-vv` says of an object whose content is right.
+fn unchanged(item: &ItemEvent<'_>) -> Option<Vec<u8>> {
+    if item.entry.is_directory() {
+        return None;
+    }
+    let mut line = format::name(item);
+    if !is_attribute_change(item.flags) {
+        line.extend_from_slice(b" is uptodate");
+    }
+    Some(line)
 }
 
 fn is_attribute_change(flags: ItemFlags) -> bool {

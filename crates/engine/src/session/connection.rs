@@ -35,7 +35,7 @@ impl Connection {
         let clock = Clock::new(options.connection.timeout);
         let start = || -> io::Result<Self> {
             let writer = Throttled::new(writer, options.connection.bwlimit);
-            let (output, writer) = Output::spawn(writer, Arc::clone(&clock))?;
+            let (output, writer) = Output::spawn(writer, Arc::clone(&clock), interrupt)?;
             let mut input = Input::spawn(reader, Arc::clone(&clock), interrupt)?;
             input.flush_before_wait(&output);
             Ok(Self { input, output, writer, clock: Arc::clone(&clock), expected: None })

@@ -116,7 +116,7 @@ impl Keep {
     ) -> Option<u32> {
         let source = entry.mode();
         match (entry.kind(), existing) {
-            (FileKind::Symlink, _) => None,
+            (FileKind::Symlink, _) if !self.fakes => None,
             _ if self.perms => Some(source & 0o7777),
             (FileKind::Regular, Some(existing)) if self.executability => {
                 Some(mode::with_executability_of(source, existing))
@@ -142,7 +142,9 @@ impl Keep {
             }
         };
         set(
-            kind == FileKind::Regular && stat.kind() == Kind::File && entry.size() != stat.size,
+            kind == FileKind::Regular
+                && (stat.kind() == Kind::File || stat.kind().is_device())
+                && entry.size() != stat.size,
             ItemFlags::REPORT_SIZE,
         );
         let time_differs = if self.keeps_time(kind) {
@@ -161,6 +163,21 @@ impl Keep {
         let gid = entry.gid();
         set(self.sets_group(gid) && gid != stat.gid, ItemFlags::REPORT_GROUP);
         flags
+    }
+
+    /// What is told of a non-directory that stays: of one with special bits, stock looks after the owner was set, which
+    /// takes them away.
+    pub(crate) fn told(&self, flags: ItemFlags, stat: &Stat, mode: Option<u32>) -> ItemFlags {
+        let owners = ItemFlags::REPORT_OWNER | ItemFlags::REPORT_GROUP;
+        let permissions = stat.permissions();
+        if !flags.intersects(owners) || permissions & 0o6000 == 0 || self.fakes {
+            return flags;
+        }
+        let left =
+            if permissions & 0o010 == 0 { permissions & !0o4000 } else { permissions & !0o6000 };
+        let rest = flags.without(owners | ItemFlags::REPORT_PERMISSIONS);
+        let differs = self.perms && mode.is_some_and(|mode| mode & 0o7777 != left);
+        if differs { rest | ItemFlags::REPORT_PERMISSIONS } else { rest }
     }
 
     /// What shall be set on the object whose record is `stat`.
@@ -182,7 +199,7 @@ impl Keep {
             gid: self.sets_group(entry.gid()).then(|| entry.gid()),
             mtime: wants_time.then_some(mtime),
             atime: (aged && !self.same_time(atime, stat.atime)).then_some(atime),
-            mode: mode.filter(|_| kind != FileKind::Symlink),
+            mode,
             ..Attributes::default()
         }
     }

@@ -168,10 +168,12 @@ fn copy_directory_attributes(context: &Context<'_>, made: &Place<'_>) {
     if !original.is_dir() {
         return;
     }
+    // As with any new directory: what was inherited stays where permissions are not kept.
+    let inherited = if context.keep.perms() { 0 } else { new.mode & 0o2000 };
     let wanted = Attributes {
         uid: context.keep.privileged.then_some(original.uid),
         gid: Some(original.gid),
-        mode: Some(original.permissions()),
+        mode: Some(original.permissions() | inherited),
         mtime: context.keep.dir_times().then_some(original.mtime),
         ..Attributes::default()
     };

@@ -31,7 +31,8 @@ pub(crate) fn place(
     let mode = context.keep.mode(entry, existing_mode, || context.creation_mask(path.parent()));
     // Values that did not come are those of what is about to be replaced.
     let dress = context.dress(entry, mode.unwrap_or(entry.mode()), incoming.path);
-    let delays = context.options().data.delay_updates;
+    // What comes from a basis directory is not delayed.
+    let delays = context.options().data.delay_updates && incoming.counts.is_some();
     if !delays && !matches!(target, Target::InPlace(_)) && !incoming.redo {
         back_up(context, place, existing)?;
     }
@@ -132,7 +133,9 @@ fn set_attributes(
         Err(error) => return context.failed(Role::Receiver, &error).map(|()| false),
     };
     let how = (mode, Times::Exact);
-    context.set_dressed(Role::Receiver, incoming.entry, (object, &stat), how, dress)
+    // A copy from a basis directory is the generator's: values that it does not know come with the source's answer.
+    let role = if incoming.counts.is_some() { Role::Receiver } else { Role::Generator };
+    context.set_dressed(role, incoming.entry, (object, &stat), how, dress)
 }
 
 /// What is done with content that is not, or not known to be, the source's: kept where parts are kept, else removed.

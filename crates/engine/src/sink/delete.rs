@@ -252,8 +252,15 @@ impl<'a> Sweeper<'a> {
     fn is_protected(&self, path: &[u8], stat: &Stat, doomed: bool) -> bool {
         let is_directory = stat.is_dir();
         let name = Name { is_directory, in_doomed_directory: doomed, ..Name::file(path) };
-        if self.filter.excludes(&name) {
-            return true;
+        if let Some(decision) = self.filter.decide(&name) {
+            if self.context.options().output.debug.level(Debug::Filter) > 0 {
+                let kind = if is_directory { "directory" } else { "file" };
+                let text = self.filter.explain(kind, path, &decision);
+                self.context.monitor.notice(Notice::FilterDecision(&text));
+            }
+            if decision.excludes() {
+                return true;
+            }
         }
         let mounted = is_directory && self.device.is_some_and(|device| device != stat.dev);
         if mounted {
@@ -262,7 +269,8 @@ impl<'a> Sweeper<'a> {
         mounted
     }
 
-    fn is_suppressed(&mut self) -> bool {
+    /// Whether errors at the source forbid deletions; the first time that is told.
+    pub(crate) fn is_suppressed(&mut self) -> bool {
         let errors = self.context.monitor.tally().io_errors();
         let suppressed =
             errors.contains(IoErrors::GENERAL) && !self.context.options().delete.ignore_errors;

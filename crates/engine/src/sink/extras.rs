@@ -5,11 +5,12 @@ use std::sync::Arc;
 use syncline_fs::{
     Acl, AclKind, Attributes, Kind, Object, Place, RelPath, Stat, WantedXattrs, Xattrs,
 };
-use syncline_wire::ItemFlags;
 use syncline_wire::list::{EntryRef, FileKind, Xattr, XattrSet, XattrValue};
+use syncline_wire::{Item, ItemFlags};
 
 use super::attributes::Times;
 use super::context::Context;
+use super::destination::checked;
 use crate::extras::{XattrNames, from_wire};
 use crate::{Extras, Job, Result, Role};
 
@@ -49,7 +50,10 @@ impl Dressing {
 
     fn access(&self, entry: EntryRef<'_>, mode: u32) -> Option<Acl> {
         let acl = self.extras.own(entry.access_acl()).filter(|_| self.acls)?;
-        Some(from_wire(&acl).completed_for_access(mode))
+        let mut acl = from_wire(&acl).completed_for_access(mode);
+        // Setting the mode will say so anyway.
+        acl.mask = acl.mask.map(|_| (mode >> 3 & 7) as u8);
+        Some(acl)
     }
 
     fn default(&self, entry: EntryRef<'_>, mode: u32) -> Option<Option<Acl>> {
@@ -71,7 +75,7 @@ impl Dressing {
         let has = |kind| object.acl(kind).ok().flatten();
         let access_differs = self.access(entry, mode).is_some_and(|wanted| {
             let own = has(AclKind::Access).unwrap_or_else(|| Acl::from_mode(stat.mode));
-            own.condensed(stat.mode) != wanted.condensed(mode)
+            differ_beyond_mode(&own, &wanted)
         });
         let default_differs =
             || self.default(entry, mode).is_some_and(|wanted| has(AclKind::Default) != wanted);
@@ -132,21 +136,23 @@ impl Context<'_> {
         written: bool,
     ) -> ItemFlags {
         let flags = self.keep.differences(entry, stat, mode, written);
-        match place.filter(|_| self.dressing.is_needed()) {
-            Some(place) => {
-                flags | self.dressing.differences(entry, Object::from(place), stat, mode)
-            }
-            None => flags,
+        let Some(place) = place.filter(|_| self.dressing.is_needed()) else { return flags };
+        let more = self.dressing.differences(entry, Object::from(place), stat, mode);
+        // Of other objects than directories stock tells a list that differs in the place of a mode that does.
+        if more.contains(ItemFlags::REPORT_ACL) && !entry.is_directory() {
+            return flags.without(ItemFlags::REPORT_PERMISSIONS) | more;
         }
+        flags | more
     }
 
     /// What is told of an object that is new.
     pub(crate) fn new_flags(&self, entry: EntryRef<'_>) -> ItemFlags {
-        if self.dressing.has_xattrs(entry) {
-            ItemFlags::IS_NEW | ItemFlags::REPORT_XATTR
-        } else {
-            ItemFlags::IS_NEW
-        }
+        ItemFlags::IS_NEW | self.undressed_flags(entry)
+    }
+
+    /// What an object lacks that was made just now.
+    pub(crate) fn undressed_flags(&self, entry: EntryRef<'_>) -> ItemFlags {
+        if self.dressing.has_xattrs(entry) { ItemFlags::REPORT_XATTR } else { ItemFlags::default() }
     }
 
     /// The numbers of the values that have to be asked for: those that neither the destination nor a basis directory
@@ -180,12 +186,20 @@ impl Context<'_> {
         if !dressing.is_needed() {
             return Dress::default();
         }
-        let mut dress = Dress {
+        let dress = Dress {
             access: dressing.access(entry, mode),
             default: dressing.default(entry, mode),
             ..Dress::default()
         };
-        let Some((names, set)) = dressing.set_of(entry) else { return dress };
+        let xattrs = self.dress_of(entry.xattrs(), path);
+        Dress { xattrs: xattrs.xattrs, unknown: xattrs.unknown, ..dress }
+    }
+
+    /// The same, extended attributes alone.
+    fn dress_of(&self, set: Option<u32>, path: &[u8]) -> Dress {
+        let mut dress = Dress::default();
+        let Some(names) = &self.dressing.xattrs else { return dress };
+        let Some(set) = self.dressing.extras.xattrs(set) else { return dress };
         let mut values = Xattrs::new();
         for xattr in set.as_slice() {
             let Some(name) = names.kept(&xattr.name) else { continue };
@@ -203,7 +217,7 @@ impl Context<'_> {
     }
 
     /// Sets what differs on an object that is up to date. Extended attributes are left to
-    /// [`Context::finish_xattrs`], when the source has answered the item: values may come with that.
+    /// [`Context::finish`], when the source has answered the item: values may come with that.
     pub(crate) fn fix_entry(
         &self,
         role: Role,
@@ -257,24 +271,59 @@ impl Context<'_> {
         self.set_attributes(role, &dress.put_on(wanted, &ours), object, stat)
     }
 
-    /// Gives an object the values that came with the answer to an item without content.
-    pub(crate) fn finish_xattrs(&self, entry: EntryRef<'_>, path: &[u8]) -> Result<()> {
-        let place = match self.root()?.place(super::destination::checked(path)?) {
+    /// Gives objects that were there already their extended attributes.
+    pub(crate) fn finish(&self, undressed: &mut Vec<Undressed>) -> Result<()> {
+        for object in std::mem::take(undressed) {
+            self.finish_one(&object)?;
+        }
+        Ok(())
+    }
+
+    fn finish_one(&self, undressed: &Undressed) -> Result<()> {
+        let place = match self.root()?.place(checked(&undressed.path)?) {
             Ok(place) => place,
             Err(error) => return self.failed(Role::Receiver, &error),
         };
         // What is not there has been complained about.
         let Ok(stat) = place.stat() else { return Ok(()) };
-        let dress = self.dress(entry, stat.mode, path);
+        let dress = self.dress_of(Some(undressed.set), &undressed.path);
         let Some(names) = self.dressing.xattrs.as_ref() else { return Ok(()) };
         let ours = |name: &[u8]| names.removes(name);
-        let only = Dress { xattrs: dress.xattrs, unknown: dress.unknown, ..Dress::default() };
-        if !only.unknown.is_empty() || !same_kind(&stat, entry.kind()) {
+        if !dress.unknown.is_empty() || !same_kind(&stat, undressed.kind) {
             return Ok(());
         }
-        let wanted = only.put_on(Attributes::default(), &ours);
+        let wanted = dress.put_on(Attributes::default(), &ours);
         self.set_attributes(Role::Receiver, &wanted, Object::from(&place), &stat).map(drop)
     }
+}
+
+/// An object that lacks extended attributes: they are set when the phase is over, so that all its names are told alike.
+#[derive(Debug)]
+pub(crate) struct Undressed {
+    set: u32,
+    kind: FileKind,
+    path: Vec<u8>,
+}
+
+impl Undressed {
+    /// More than this are not kept waiting.
+    pub(crate) const MOST: usize = 10_000;
+
+    /// The object that an item without content is about, if it lacks any.
+    pub(crate) fn of(context: &Context<'_>, entry: EntryRef<'_>, item: &Item) -> Option<Self> {
+        let lacks = item.flags.contains(ItemFlags::REPORT_XATTR) && !item.is_transfer();
+        let set = entry.xattrs().filter(|_| lacks && !context.is_dry())?;
+        let mut path = Vec::new();
+        context.put_target(entry, &mut path);
+        Some(Self { set, kind: entry.kind(), path })
+    }
+}
+
+/// Whether two full access lists differ in more than what the modes of their objects tell.
+fn differ_beyond_mode(own: &Acl, wanted: &Acl) -> bool {
+    (own.mask.is_some(), &own.users, &own.groups)
+        != (wanted.mask.is_some(), &wanted.users, &wanted.groups)
+        || (own.mask.is_some() && own.group != wanted.group)
 }
 
 fn same_kind(stat: &Stat, kind: FileKind) -> bool {

@@ -10,7 +10,6 @@ use syncline_options::options::{DeleteWhen, RemoveSource};
 use syncline_options::values::flags::Debug;
 use syncline_options::values::flags::Info;
 use syncline_wire::list::{DirectoryRole, EntryRef, FileKind};
-use syncline_wire::{BasisType, Item, ItemFlags};
 
 use super::apply::Outcome;
 use super::attributes::time_of;
@@ -20,9 +19,10 @@ use super::context::Context;
 use super::decide::Resembling;
 use super::delete::Sweeper;
 use super::destination::checked;
+use super::extras::Undressed;
 use super::groups::Groups;
-use super::outlet::{Order, Outlet, Report};
-use crate::link::Sums;
+use super::outlet::{Outlet, Report};
+pub(super) use super::work::Work;
 use crate::{Error, Problem, Result, Role, Severity};
 
 /// Lists with fewer entries than this are not begun while more may come that hold links to the same files.
@@ -56,9 +56,9 @@ pub(crate) struct Generator<'a> {
     /// Items are told even where nothing differs.
     pub(super) tells_all: bool,
     /// Values of attributes asked for: set and number.
-    asked: HashSet<(u32, u32)>,
-    /// Objects of a local run that lack extended attributes.
-    undressed: Vec<(Arc<Batch>, u32)>,
+    pub(super) asked: HashSet<(u32, u32)>,
+    /// Objects of a local run; far sources answer first, and the receiving thread does it.
+    pub(super) undressed: Vec<Undressed>,
     /// The current entry's path; kept for its room.
     path: Vec<u8>,
 }
@@ -86,6 +86,8 @@ enum HereState {
     Absent,
     /// Nothing in it is looked at.
     Skipped,
+    /// Something that may not be touched has its name.
+    Blocked,
 }
 
 /// What is left to do to a directory when all in it is done.
@@ -95,44 +97,6 @@ pub(super) struct Finish {
     /// The mode it had to be lent others for.
     pub(super) mode: Option<u32>,
     pub(super) mtime: Option<Time>,
-}
-
-/// An entry being decided about.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Work<'w> {
-    pub(super) batch: &'w Arc<Batch>,
-    pub(super) entry: EntryRef<'w>,
-    pub(super) index: u32,
-    /// Its path at the destination.
-    pub(super) path: RelPath<'w>,
-    /// None below a directory that only a real run would make.
-    pub(super) directory: Option<&'w Dir>,
-    pub(super) stat: Option<Stat>,
-    /// What is there is a link to a directory, and `stat` the directory's (`-K`).
-    pub(super) linked: bool,
-    pub(super) redo: bool,
-}
-
-impl<'w> Work<'w> {
-    pub(super) fn place(&self) -> Result<Place<'w>> {
-        self.directory.map(|directory| directory.place(self.path)).ok_or(Error::Stopped)
-    }
-
-    pub(super) fn name(&self) -> &'w [u8] {
-        self.path.as_bytes()
-    }
-
-    /// What differs from the object that is there. `written`: it is made anew.
-    pub(super) fn differences(
-        &self,
-        context: &Context<'_>,
-        stat: &Stat,
-        mode: Option<u32>,
-        written: bool,
-    ) -> ItemFlags {
-        let place = self.place().ok().filter(|_| !self.linked);
-        context.differences(self.entry, place.as_ref(), stat, mode, written)
-    }
 }
 
 impl<'a> Generator<'a> {
@@ -173,13 +137,12 @@ impl<'a> Generator<'a> {
     pub(crate) fn run(mut self) -> Result<()> {
         let mut first = true;
         while let Some(batch) = self.next_batch()? {
-            self.dress()?;
             if std::mem::take(&mut first) && self.context.delete_when == DeleteWhen::Before {
                 self.sweep_all(&batch)?;
             }
             self.work_through(&batch)?;
         }
-        self.dress()?;
+        self.context.finish(&mut self.undressed)?;
         self.end_lists()?;
         self.end_phases()
     }
@@ -189,7 +152,11 @@ impl<'a> Generator<'a> {
     fn next_batch(&mut self) -> Result<Option<Arc<Batch>>> {
         self.take_reports()?;
         loop {
-            let looks_ahead = self.context.options().attributes.hard_links > 0 && !self.lists_ended;
+            let options = self.context.options();
+            // A batch goes on only when what it has brought is decided on.
+            let looks_ahead = options.attributes.hard_links > 0
+                && !self.lists_ended
+                && options.batch.read.is_none();
             let enough = if looks_ahead { LINK_LOOK_AHEAD } else { 0 };
             let entries: usize = self.waiting.iter().map(|batch| batch.list.len()).sum();
             if !self.waiting.is_empty() && entries >= enough {
@@ -219,6 +186,7 @@ impl<'a> Generator<'a> {
             }
             self.take_reports()?;
             self.entry(batch, entry)?;
+            self.outlet.decided(entry.index());
         }
         Ok(())
     }
@@ -411,7 +379,7 @@ impl<'a> Generator<'a> {
             self.say_done(&mut said)?;
         }
         self.hear_phases(rounds - 1)?;
-        self.dress()?;
+        self.context.finish(&mut self.undressed)?;
         self.finish_directories()?;
         self.say_done(&mut said)?;
         self.outlet.flush()
@@ -557,7 +525,7 @@ impl<'a> Generator<'a> {
         let directory = match &state {
             HereState::Skipped => return self.passed_over(entry, path),
             HereState::Held(directory) => Some(directory),
-            HereState::Absent | HereState::Unknown => None,
+            HereState::Absent | HereState::Blocked | HereState::Unknown => None,
         };
         if self.sweeper.daemon_excludes(path, entry.is_directory()) {
             let kind: &[u8] = if entry.is_directory() { b"directory" } else { b"file" };
@@ -578,6 +546,9 @@ impl<'a> Generator<'a> {
             linked: false,
             redo,
         };
+        if matches!(state, HereState::Blocked) {
+            return self.blocked(&work);
+        }
         if let Some(held) = directory
             && (!self.is_fresh(relative) || redo)
         {
@@ -595,6 +566,11 @@ impl<'a> Generator<'a> {
             }
         }
         if !redo && self.is_unwanted(&work)? {
+            if work.stat.is_some_and(|stat| entry.is_directory() && !stat.is_dir()) {
+                // What belongs into the directory will say that it cannot be placed.
+                self.here.state = HereState::Unknown;
+                return Ok(());
+            }
             return self.passed_over(entry, path);
         }
         match entry.kind() {
@@ -661,6 +637,32 @@ impl<'a> Generator<'a> {
         let reason = self.why_exists(work, stat);
         self.context.monitor.notice(crate::Notice::Exists { path: work.name(), reason });
         Ok(true)
+    }
+
+    /// The entry's place is below something that is no directory.
+    fn blocked(&mut self, work: &Work<'_>) -> Result<()> {
+        let attributes = &self.context.options().attributes;
+        let kind = work.entry.kind();
+        let wanted = match kind {
+            FileKind::Symlink => attributes.links,
+            _ if kind.is_device() => attributes.devices && self.context.keep.makes_devices(),
+            _ if kind.is_special() => attributes.specials,
+            _ => true,
+        };
+        if !wanted {
+            self.context.monitor.notice(crate::Notice::SkippingNonRegular(work.name()));
+            return self.passed_over(work.entry, work.path.as_bytes());
+        }
+        let reason = crate::reason(&Errno::NOTDIR.into());
+        let shown = self.context.destination.show(work.name());
+        let words: &[u8] = if work.entry.is_directory() { b"mkdir" } else { b"failed to stat" };
+        let end: &[u8] = if work.entry.is_directory() { b"\" failed: " } else { b"\": " };
+        let start = b"rsync: [generator] recv_generator: ";
+        self.context.fail(&[start, words, b" \"", &shown, end, reason.as_bytes()]);
+        if work.entry.is_directory() {
+            return self.contents_skipped(work);
+        }
+        self.passed_over(work.entry, work.path.as_bytes())
     }
 
     /// An entry is left as it is; a directory takes its contents along.
@@ -738,6 +740,7 @@ impl<'a> Generator<'a> {
                 }
             }
             Err(_) if self.context.is_dry() => Ok(HereState::Absent),
+            Err(error) if error.errno() == Some(Errno::NOTDIR) => Ok(HereState::Blocked),
             Err(error) => {
                 let shown = self.context.destination.show(bytes);
                 let words = "recv_generator: failed to stat";
@@ -760,109 +763,6 @@ impl<'a> Generator<'a> {
             at = at.parent();
         }
         false
-    }
-
-    // ---- items ----
-
-    /// Reports an item that needs no content, if it is worth it.
-    pub(super) fn report(&mut self, work: &Work<'_>, flags: ItemFlags) -> Result<()> {
-        self.report_item(work, &Item::new(flags))
-    }
-
-    pub(super) fn report_item(&mut self, work: &Work<'_>, item: &Item) -> Result<()> {
-        let silent =
-            ItemFlags::BASIS_TYPE_FOLLOWS | ItemFlags::NAME_FOLLOWS | ItemFlags::LOCAL_CHANGE;
-        let named = item.name.as_ref().is_some_and(|name| !name.is_empty());
-        if item.flags.contains(ItemFlags::IS_NEW) && self.counts_created() {
-            self.context.monitor.tally().created.add(work.entry.kind());
-        }
-        if item.flags.without(silent) == ItemFlags::default() && !named && !self.tells_all {
-            return Ok(());
-        }
-        self.send(work, item, Sums::Nothing)
-    }
-
-    /// Objects made are counted where the item is told; near and with old sources that is here.
-    fn counts_created(&self) -> bool {
-        self.context.job.is_local() || !self.context.terms.protocol.has_item_flags()
-    }
-
-    /// Asks for an entry's content.
-    pub(super) fn request(
-        &mut self,
-        work: &Work<'_>,
-        flags: ItemFlags,
-        basis: Option<BasisType>,
-        name: Option<Vec<u8>>,
-        sums: Sums<'_>,
-    ) -> Result<()> {
-        let mut flags = flags | ItemFlags::TRANSFER;
-        if self.context.keep.checksum() {
-            flags = flags | ItemFlags::REPORT_CHANGE;
-        }
-        if flags.contains(ItemFlags::IS_NEW) && self.counts_created() {
-            self.context.monitor.tally().created.add(work.entry.kind());
-        }
-        if basis.is_some() {
-            flags = flags | ItemFlags::BASIS_TYPE_FOLLOWS;
-        }
-        if name.is_some() {
-            flags = flags | ItemFlags::NAME_FOLLOWS;
-        }
-        if !self.context.is_dry() {
-            self.add_pending(work.index);
-        }
-        self.send(work, &Item { flags, basis, name }, sums)
-    }
-
-    fn send(&mut self, work: &Work<'_>, item: &Item, sums: Sums<'_>) -> Result<()> {
-        let values = self.values_to_ask_for(work, item);
-        if self.context.job.is_local() && self.needs_xattrs(item) {
-            self.undressed.push((work.batch.clone(), work.index));
-        }
-        self.outlet.item(&Order {
-            batch: work.batch,
-            entry: work.entry,
-            index: work.index,
-            item,
-            sums,
-            values: &values,
-            existing: work.stat.as_ref(),
-            redo: work.redo,
-        })
-    }
-
-    /// Whether extended attributes are to be set on an object that is there already.
-    fn needs_xattrs(&self, item: &Item) -> bool {
-        item.flags.contains(ItemFlags::REPORT_XATTR)
-            && !item.is_transfer()
-            && !self.context.is_dry()
-    }
-
-    /// Sets extended attributes on objects that were up to date; far sources answer first, and the receiving thread
-    /// does it.
-    fn dress(&mut self) -> Result<()> {
-        let mut path = Vec::new();
-        for (batch, index) in std::mem::take(&mut self.undressed) {
-            let gap = batch.directory.as_ref().filter(|gap| gap.first() == index);
-            let list = gap.unwrap_or(&batch.list);
-            let position = index.checked_sub(list.first()).map(|position| position as usize);
-            let Some(entry) = position.and_then(|position| list.get(position)) else { continue };
-            self.context.put_target(entry, &mut path);
-            self.context.finish_xattrs(entry, &path)?;
-        }
-        Ok(())
-    }
-
-    /// What is asked for once is not asked for again: it belongs to all entries with the same set.
-    fn values_to_ask_for(&mut self, work: &Work<'_>, item: &Item) -> Vec<u32> {
-        let (true, Some(set)) = (item.flags.contains(ItemFlags::REPORT_XATTR), work.entry.xattrs())
-        else {
-            return Vec::new();
-        };
-        let mut values = self.context.values_to_ask_for(work.entry, work.name());
-        values.retain(|number| self.asked.insert((set, *number)));
-        values
     }
 
     /// When the directory's time has to be restored, and to what.

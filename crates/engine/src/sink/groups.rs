@@ -128,6 +128,21 @@ impl Generator<'_> {
         }
     }
 
+    /// What is in a member's place cannot be removed. It is tried again when the others are linked.
+    pub(super) fn link_member_blocked(&mut self, work: &Work<'_>) -> Result<()> {
+        let index = work.index;
+        match self.group_of(work.entry) {
+            Some(group) if matches!(group.leader, Leader::None) && group.last != Some(index) => {
+                self.wait_for_leader(work);
+                Ok(())
+            }
+            _ => {
+                self.link_leader_failed(index);
+                self.link_member_passed_over(work.entry)
+            }
+        }
+    }
+
     fn promote(&mut self, entry: EntryRef<'_>) -> Result<()> {
         let Some(group) = self.group_of(entry) else { return Ok(()) };
         let Some((batch, position)) = group.waiting.pop() else { return Ok(()) };
@@ -146,11 +161,19 @@ impl Generator<'_> {
         self.promote(entry)
     }
 
-    /// The leader could not be written: the others are not made.
+    /// A member could not be written: if it leads, the others are not made.
     pub(super) fn link_leader_failed(&mut self, index: u32) {
         let Some((batch, position)) = self.located(index) else { return };
         let Some(entry) = batch.list.get(position) else { return };
         let Some(group) = self.group_of(entry) else { return };
+        let leads = match group.leader {
+            Leader::None => group.last == Some(index),
+            Leader::Requested(leader) => leader == index,
+            Leader::Placed(_) => false,
+        };
+        if !leads {
+            return;
+        }
         let waiting = std::mem::take(&mut group.waiting);
         for (batch, position) in waiting {
             if let Some(entry) = batch.list.get(position) {

@@ -28,11 +28,13 @@ mod destination;
 pub(crate) mod extras;
 mod generate;
 mod groups;
+mod items;
 mod near;
 pub(crate) mod outlet;
 mod owners;
 mod partial;
 mod receive;
+mod work;
 
 use std::path::PathBuf;
 use std::sync::Arc;

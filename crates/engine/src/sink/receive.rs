@@ -11,6 +11,7 @@ use syncline_wire::{Item, ItemFlags};
 use super::apply::{self, Incoming, Outcome};
 use super::collect::Collector;
 use super::context::Context;
+use super::extras::Undressed;
 use super::outlet::Report;
 use crate::link::{Content, Offer, Offers};
 use crate::{Error, ExitCode, Moved, Result, Role};
@@ -23,6 +24,7 @@ pub(crate) struct Receiving<'a> {
     /// Entries whose first attempt failed verification.
     again: HashSet<u32>,
     phase: u8,
+    undressed: Vec<Undressed>,
 }
 
 impl<'a> Receiving<'a> {
@@ -31,7 +33,7 @@ impl<'a> Receiving<'a> {
         reports: &'a Sender<Report>,
         collector: Collector<'a>,
     ) -> Self {
-        Self { context, reports, collector, again: HashSet::new(), phase: 0 }
+        Self { context, reports, collector, again: HashSet::new(), phase: 0, undressed: Vec::new() }
     }
 
     pub(crate) fn run(mut self, offers: &mut dyn Offers) -> Result<()> {
@@ -48,7 +50,7 @@ impl<'a> Receiving<'a> {
                 }
                 Offer::NoSend(index) => self.report(Report::NoSend(index)),
                 Offer::IoErrors(errors) => self.context.monitor.tally().add_io_errors(errors),
-                Offer::Done => self.done(offers.lists()),
+                Offer::Done => self.done(offers.lists())?,
                 Offer::End => return Ok(()),
             }
         }
@@ -60,18 +62,20 @@ impl<'a> Receiving<'a> {
     }
 
     /// Under incremental recursion a list's end, else a phase's.
-    fn done(&mut self, lists: &mut FileLists) {
+    fn done(&mut self, lists: &mut FileLists) -> Result<()> {
         if self.phase == 0 && self.context.terms.incremental() {
             lists.release_oldest();
             if lists.oldest() < lists.arrived() || !lists.is_ended() {
-                return;
+                return Ok(());
             }
         }
+        self.context.finish(&mut self.undressed)?;
         self.phase += 1;
         let phase = self.phase;
         let text = || format!("[receiver] end of phase {phase}").into_bytes();
         self.context.monitor.trace(Debug::Recv, 1, text);
         self.report(Report::Phase);
+        Ok(())
     }
 
     /// Values of attributes belong to the set, and so to every entry that has it.
@@ -99,10 +103,9 @@ impl<'a> Receiving<'a> {
             tally.created.add(entry.kind());
         }
         if !item.is_transfer() {
-            if item.flags.contains(ItemFlags::REPORT_XATTR) && !context.is_dry() {
-                let mut path = Vec::new();
-                context.put_target(entry, &mut path);
-                context.finish_xattrs(entry, &path)?;
+            self.undressed.extend(Undressed::of(context, entry, item));
+            if self.undressed.len() > Undressed::MOST {
+                context.finish(&mut self.undressed)?;
             }
             context.tell_item(entry, item, None);
             context.tell_item(entry, item, Some(Moved::default()));
@@ -123,6 +126,10 @@ impl<'a> Receiving<'a> {
         if context.is_dry() {
             context.tell_item(entry, item, None);
             context.tell_item(entry, item, Some(Moved::default()));
+            if !context.job.is_dry() && !context.job.is_server() {
+                // Recorded as it is read (--only-write-batch).
+                offers.content()?.discard()?;
+            }
             return Ok(());
         }
         let list = lists.shared(list_number).map(Arc::clone);

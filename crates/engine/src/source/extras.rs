@@ -54,7 +54,7 @@ impl Reading {
         };
         if self.acls && kind != Kind::Symlink {
             let access = if wanted { object.acl(AclKind::Access)? } else { None };
-            let access = access.map(|acl| acl.condensed(stat.mode)).unwrap_or_default();
+            let access = access.map(|acl| acl.condensed(entry.mode)).unwrap_or_default();
             entry.access_acl = Some(tables.access.intern(to_wire(&access)));
         }
         if self.acls && kind == Kind::Directory {

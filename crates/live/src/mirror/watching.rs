@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use jiff::Zoned;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
-use syncline_conf::live::ChangeKind;
+use syncline_conf::live::{ChangeKind, Schedule};
 use syncline_fs::RelPathBuf;
 use syncline_watch::settle::{Rules, Settler};
 use syncline_watch::{Backend, Change, Joiner, Options, Root, Watcher};
@@ -19,6 +20,7 @@ use super::{Hiding, Planner, Source};
 use crate::hooks::{self, Hooks};
 use crate::log::Log;
 use crate::queue::Todo;
+use crate::schedule::Timer;
 use crate::state::{MirrorStatus, Pulse, Registry, Scope, State};
 use crate::target::Desk;
 
@@ -80,6 +82,8 @@ pub(crate) struct Watching {
     pub(crate) hiding: Arc<Hiding>,
     pub(crate) planner: Planner,
     pub(crate) desks: Vec<Arc<Desk>>,
+    /// When everything is compared.
+    pub(crate) schedule: Option<Schedule>,
     pub(crate) hooks: Arc<Hooks>,
     pub(crate) status: Arc<MirrorStatus>,
     pub(crate) registry: Registry,
@@ -110,12 +114,17 @@ struct Thread {
     blocked: bool,
     /// How often hooks were told without a target.
     told: u64,
+    timer: Option<Timer>,
 }
 
 impl Thread {
     fn new(setting: Watching, bell: Bell, pulse: Pulse) -> Self {
         let settler = Settler::new(setting.rules.clone());
-        Self { setting, bell, pulse, settler, joiner: Joiner::default(), blocked: false, told: 0 }
+        let schedule = setting.schedule.as_ref();
+        let now = setting.registry.now();
+        let timer = schedule.map(|schedule| Timer::new(schedule, &Zoned::now(), now));
+        let joiner = Joiner::default();
+        Self { setting, bell, pulse, settler, joiner, blocked: false, told: 0, timer }
     }
 
     fn run(mut self) {
@@ -185,11 +194,10 @@ impl Thread {
         self.tell(now);
         let due = self.settler.next_due().map(|due| due.saturating_sub(now));
         let look = self.blocked.then_some(LOOK_AGAIN);
-        let wait = [wake, due, look].into_iter().flatten().min();
+        let scheduled = self.keep_schedule(now);
+        let wait = [wake, due, look, scheduled].into_iter().flatten().min();
         if wait != Some(Duration::ZERO) {
-            if wait.is_none() {
-                self.pulse.idle();
-            }
+            self.pulse.idle();
             self.sleep(watcher, wait);
         }
         for wish in self.bell.take() {
@@ -214,6 +222,22 @@ impl Thread {
             self.check();
         }
         true
+    }
+
+    /// Compares everything when that is due (R122); gives the time until it is due again.
+    fn keep_schedule(&mut self, now: Duration) -> Option<Duration> {
+        let timer = self.timer.as_mut()?;
+        let wall = Zoned::now();
+        let is_due = timer.fire(&wall, now);
+        let wait = timer.wait(&wall, now);
+        if is_due {
+            self.setting.log.info(format_args!(
+                "mirror={} everything is compared, as scheduled",
+                self.setting.name
+            ));
+            self.compare();
+        }
+        wait
     }
 
     fn sleep(&self, watcher: &Watcher, wait: Option<Duration>) {

@@ -13,7 +13,7 @@ use syncline_fs::RelPathBuf;
 
 use super::desk::{Desk, Inner};
 use super::held::Held;
-use super::moves::Move;
+use super::moves::{Move, Moves};
 use super::plan::{Bounds, Plan};
 use super::verdict::{Verdict, named};
 use crate::backoff::{Backoff, Policy};
@@ -413,7 +413,11 @@ impl Worker {
                 self.succeeded(&sum, batch.entries.len() as u64, BatchResult::Ok, &batch.entries);
             }
             Err(failed) => {
-                self.desk.change(|inner, now| inner.outbox.give_back(now));
+                self.desk.change(|inner, now| {
+                    inner.outbox.give_back(now);
+                    // Some of them took it for granted that this batch arrives.
+                    inner.moves = Moves::default();
+                });
                 self.failed(now, &failed, &sum);
             }
         }

@@ -175,13 +175,13 @@ impl Generator<'_> {
         let best = self.best(work, |stat, place| {
             let alike = is_alike(stat, work.entry.kind());
             let same = match target {
-                Some(target) => place.read_link().is_ok_and(|now| now == target),
+                Some(target) => place.read_kept_link().is_ok_and(|now| now == target),
                 None => {
                     !work.entry.kind().is_device()
                         || Some((stat.rdev.major, stat.rdev.minor)) == device
                 }
             };
-            (alike && same).then_some(Level::SameContent)
+            alike.then_some(if same { Level::SameContent } else { Level::Alike })
         });
         let Some(candidate) = best else { return Ok(ObjectMatch::None) };
         if candidate.level != Level::Same {

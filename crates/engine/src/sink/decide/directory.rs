@@ -33,7 +33,10 @@ impl Generator<'_> {
             }
             work.stat = None;
         }
-        let root_is_new = work.path.is_root() && context.destination.created;
+        // Old versions may sort a name before the root, which then is no longer new (cli.md 10).
+        let root_is_new = work.path.is_root()
+            && context.destination.created
+            && (context.terms.protocol.has_item_flags() || work.index == work.batch.list.first());
         match work.stat.filter(|_| !root_is_new) {
             Some(stat) => self.existing_directory(&work, stat),
             None => self.new_directory(&work),
@@ -102,6 +105,10 @@ impl Generator<'_> {
             mode: lent.map(|_| final_mode),
             mtime: self.directory_time(work.entry),
         });
+        if self.sweeps_now(work) {
+            // There is nothing to delete, but that nothing will be is told here as anywhere.
+            self.sweeper.is_suppressed();
+        }
         Ok(())
     }
 
@@ -133,16 +140,27 @@ impl Generator<'_> {
         let context = self.context;
         let shown = context.destination.show(work.name());
         context.failed_as(Role::Generator, "recv_generator: mkdir", &shown, error)?;
+        self.contents_skipped(work)
+    }
+
+    /// A directory could not be made: told as an item all the same, as stock does.
+    pub(in crate::sink) fn contents_skipped(&mut self, work: &Work<'_>) -> Result<()> {
         let text = "*** Skipping any contents from this failed directory ***";
-        context.monitor.problem(Problem::new(Severity::Error, text));
+        self.context.monitor.problem(Problem::new(Severity::Error, text));
+        self.report(work, ItemFlags::LOCAL_CHANGE | ItemFlags::IS_NEW)?;
         self.passed_over(work.entry, work.path.as_bytes())
+    }
+
+    fn sweeps_now(&self, work: &Work<'_>) -> bool {
+        matches!(self.context.delete_when, DeleteWhen::During | DeleteWhen::Delay)
+            && is_content(work.entry.role())
+            && self.context.destination.single.is_none()
     }
 
     /// `--delete-during` and the search of `--delete-delay`.
     fn sweep_during(&mut self, work: &Work<'_>) -> Result<()> {
         let context = self.context;
-        let now = matches!(context.delete_when, DeleteWhen::During | DeleteWhen::Delay);
-        if !now || !is_content(work.entry.role()) || context.destination.single.is_some() {
+        if !self.sweeps_now(work) {
             return Ok(());
         }
         let directory = match context.root()?.directory(work.path) {

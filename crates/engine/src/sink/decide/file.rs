@@ -37,9 +37,11 @@ impl Generator<'_> {
         if let Some(stat) = work.stat {
             let is_device = writes_devices && stat.kind().is_device();
             if stat.kind() != Kind::File && !is_device {
+                if !work.redo && self.joins_group(&work, true)? {
+                    return Ok(());
+                }
                 if !self.clear_way(&work, &stat, "regular file")? {
-                    self.link_leader_failed(work.index);
-                    return self.skip(work.entry);
+                    return self.link_member_blocked(&work);
                 }
                 work.stat = None;
             }
@@ -117,7 +119,8 @@ impl Generator<'_> {
     /// The quick check (8.1).
     pub(super) fn is_unchanged(&self, work: &Work<'_>, stat: &Stat, place: &Place<'_>) -> bool {
         let data = &self.context.options().data;
-        if stat.kind() != Kind::File || stat.size != work.entry.size() {
+        let device = self.context.options().attributes.write_devices && stat.kind().is_device();
+        if (stat.kind() != Kind::File && !device) || stat.size != work.entry.size() {
             return false;
         }
         if data.checksum {
@@ -173,7 +176,10 @@ impl Generator<'_> {
     fn up_to_date(&mut self, work: &Work<'_>, stat: &Stat) -> Result<()> {
         let context = self.context;
         let mode = context.keep.mode(work.entry, Some(stat.mode), || 0);
-        let flags = work.differences(context, stat, mode, false);
+        let mut flags = work.differences(context, stat, mode, false);
+        if !context.is_dry() {
+            flags = context.keep.told(flags, stat, mode);
+        }
         self.report(work, flags)?;
         if !context.is_dry() {
             let exact = context.keep.checksum();
@@ -235,9 +241,14 @@ impl Generator<'_> {
         self.leader_requested(work);
         let mut kind = basis.as_ref().map_or(BasisType::Destination, |basis| basis.kind);
         let name = basis.as_ref().and_then(|basis| basis.name.clone());
-        if context.is_dry() {
+        if context.is_dry() && (context.job.is_dry() || context.job.is_local()) {
             let kind = (kind != BasisType::Destination).then_some(kind);
             self.request(work, flags, kind, name, Sums::Nothing)?;
+            return self.leader_would_be_placed(work);
+        }
+        if context.is_dry() {
+            // The differences are recorded (--only-write-batch).
+            self.request_differences(work, basis, append, (flags, kind, name))?;
             return self.leader_would_be_placed(work);
         }
         let data = &context.options().data;
@@ -246,6 +257,18 @@ impl Generator<'_> {
         {
             kind = BasisType::Backup;
         }
+        self.request_differences(work, basis, append, (flags, kind, name))
+    }
+
+    fn request_differences(
+        &mut self,
+        work: &Work<'_>,
+        basis: Option<Basis>,
+        append: Append,
+        (flags, kind, name): (ItemFlags, BasisType, Option<Vec<u8>>),
+    ) -> Result<()> {
+        let context = self.context;
+        let data = &context.options().data;
         let sends_kind = (kind != BasisType::Destination).then_some(kind);
         let Some(mut basis) = basis.filter(|_| !context.whole || append != Append::No) else {
             return self.request(work, flags, sends_kind, name, Sums::Nothing);

@@ -88,6 +88,7 @@ fn collect(
     else {
         return;
     };
+    let first = files.len();
     for entry in listing.iter() {
         if let Ok(stat) = entry.stat
             && stat.kind() == Kind::File
@@ -96,6 +97,8 @@ fn collect(
             files.push((kind, entry.name.as_bytes().to_vec(), stat));
         }
     }
+    // In the order of their names, so that the choice between equals is the same every time.
+    files[first..].sort_by(|a, b| a.1.cmp(&b.1));
 }
 
 /// How far apart two names are, their suffixes counted ten times.

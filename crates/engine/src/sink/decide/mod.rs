@@ -60,7 +60,10 @@ impl Generator<'_> {
     fn fix_in_place(&mut self, work: &Work<'_>, stat: &Stat) -> Result<()> {
         let context = self.context;
         let mode = context.keep.mode(work.entry, Some(stat.mode), || 0);
-        let flags = work.differences(context, stat, mode, false);
+        let mut flags = work.differences(context, stat, mode, false);
+        if !context.is_dry() {
+            flags = context.keep.told(flags, stat, mode);
+        }
         self.report(work, flags)?;
         if !context.is_dry() {
             self.fix_attributes(work, stat, mode, Times::Differing)?;
@@ -95,7 +98,8 @@ impl Generator<'_> {
         let differences = match (&same_kind, like) {
             (Some(stat), _) => {
                 let mode = context.keep.mode(work.entry, Some(stat.mode), || 0);
-                work.differences(context, stat, mode, true)
+                let old = work.differences(context, stat, mode, true);
+                old.without(ItemFlags::REPORT_XATTR) | context.undressed_flags(work.entry)
             }
             (None, Some(flags)) => flags,
             (None, None) => context.new_flags(work.entry),

@@ -35,7 +35,7 @@ impl Generator<'_> {
         }
         let existing = work.stat.filter(|stat| stat.kind() == Kind::Symlink);
         if let Some(stat) = existing
-            && work.place()?.read_link().is_ok_and(|now| now == stored)
+            && work.place()?.read_kept_link().is_ok_and(|now| now == stored)
         {
             self.fix_in_place(&work, &stat)?;
             return self.was_right(&work);

@@ -1,7 +1,9 @@
 //! One object as a list describes it.
 
+use std::time::SystemTime;
+
 use syncline_filter::Name as FilterName;
-use syncline_fs::{Dir, Kind, OpenSource, Stat, is_unsafe_target, unmunged};
+use syncline_fs::{Dir, Kind, OpenSource, Stat, Time, is_unsafe_target, unmunged};
 use syncline_options::values::flags::{Debug, Info};
 use syncline_wire::IoErrors;
 use syncline_wire::list::{Device, DirectoryRole, FileEntry, HardLink};
@@ -63,6 +65,8 @@ impl Scan<'_> {
         place: &Located,
         directory: Option<&Dir>,
     ) -> Result<Option<FileEntry>> {
+        let content = self.device_as_file(name, stat, place);
+        let stat = content.as_ref().unwrap_or(stat);
         let kind = stat.kind();
         let path = checked(place.at.below(name));
         let mut entry = FileEntry {
@@ -112,9 +116,6 @@ impl Scan<'_> {
             Kind::File => entry.checksum = self.checksum(name, stat, place),
             Kind::Directory | Kind::Unknown => {}
         }
-        if self.reading.is_needed() && !self.read_extras(&mut entry, stat, place)? {
-            return Ok(None);
-        }
         if kind != Kind::Directory && (stat.links > 1 || self.keys_every_file(kind)) {
             entry.hard_link = Some(HardLink::Inode { device: stat.dev, inode: stat.ino });
         }
@@ -122,6 +123,9 @@ impl Scan<'_> {
         if kind != Kind::Symlink && !chmod.is_empty() {
             entry.mode = (entry.mode & !0o7777)
                 | chmod.apply(entry.mode, kind == Kind::Directory, self.settings.umask) & 0o7777;
+        }
+        if self.reading.is_needed() && !self.read_extras(&mut entry, stat, place)? {
+            return Ok(None);
         }
         Ok(Some(entry))
     }
@@ -139,6 +143,23 @@ impl Scan<'_> {
         self.tell_system(format!("{call} {shown} failed").into_bytes(), &error);
         self.fail(IoErrors::GENERAL);
         Ok(false)
+    }
+
+    /// `--copy-devices`: a device is sent as a file that was changed just now.
+    fn device_as_file(&self, name: &[u8], stat: &Stat, place: &Located) -> Option<Stat> {
+        if !stat.kind().is_device() || !self.options.attributes.copy_devices {
+            return None;
+        }
+        let how = OpenSource { devices: true, no_atime: false };
+        let opened = self.tree.open(&place.at, name, how, self.settings.follows);
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Some(Stat {
+            mode: 0o100_000 | stat.permissions(),
+            // One that cannot be read is complained about when it is asked for.
+            size: opened.map_or(0, |file| file.length()),
+            mtime: Time { seconds: now.as_secs() as i64, nanos: 0 },
+            ..*stat
+        })
     }
 
     /// Protocol 27 names the inode of every regular file (filelist.md 12.1).

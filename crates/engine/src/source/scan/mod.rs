@@ -101,6 +101,7 @@ pub fn scan(
         places: HashMap::new(),
         forced: HashMap::new(),
         implied: HashSet::new(),
+        unread: Vec::new(),
         root_sent: false,
         base_cache: HashMap::new(),
     };
@@ -196,6 +197,8 @@ struct Scan<'a> {
     forced: HashMap<Vec<u8>, Vec<(FileEntry, Located)>>,
     /// Implied parents already sent.
     implied: HashSet<Vec<u8>>,
+    /// Implied parents whose rule files are still to be read.
+    unread: Vec<Vec<u8>>,
     root_sent: bool,
     base_cache: HashMap<BaseKey, (u32, Arc<Base>)>,
 }
@@ -218,7 +221,6 @@ struct Located {
 struct Owed {
     name: Vec<u8>,
     number: u32,
-    depth: usize,
     places: Vec<Located>,
 }
 
@@ -232,29 +234,29 @@ impl Scan<'_> {
         self.emitter.finish()
     }
 
-    /// Lists of directories, depth first (filelist.md 8.4).
+    /// Lists of directories, depth first (filelist.md 8.4). Rules of a directory above hold until its place in the
+    /// tree is left (filters.md 8.7).
     fn finish_incremental(&mut self) -> Result<()> {
         let mut next_number = 0;
-        let first = self.close_list(None, &mut next_number, 0)?;
+        let first = self.close_list(None, &mut next_number)?;
         let mut owed: Vec<Owed> = first;
         owed.reverse();
         while let Some(directory) = owed.pop() {
-            while self.filter.depth() > directory.depth {
-                self.filter.leave();
+            let name = &directory.name;
+            let forced = self.forced.remove(name).unwrap_or_default();
+            if let Some((_, place)) = forced.first() {
+                self.enter_at(name, &place.at)?;
             }
-            let mut entered = false;
-            for (entry, place) in self.forced.remove(&directory.name).unwrap_or_default() {
-                self.push(entry, &place)?;
+            for (entry, place) in forced {
+                if !self.is_hidden(&entry.name, entry.is_directory()) {
+                    self.push(entry, &place)?;
+                }
             }
             for place in directory.places.iter().filter(|place| place.scanned) {
-                if !entered {
-                    self.enter(&directory.name)?;
-                    entered = true;
-                }
-                self.children(&directory.name, place)?;
+                self.enter_at(name, &place.at)?;
+                self.children(name, place)?;
             }
-            let depth = self.filter.depth();
-            let mut below = self.close_list(Some(directory.number), &mut next_number, depth)?;
+            let mut below = self.close_list(Some(directory.number), &mut next_number)?;
             below.reverse();
             owed.append(&mut below);
         }
@@ -262,12 +264,7 @@ impl Scan<'_> {
     }
 
     /// Delivers the list under way; the directories in it, numbered, that owe lists of their own.
-    fn close_list(
-        &mut self,
-        directory: Option<u32>,
-        next_number: &mut u32,
-        depth: usize,
-    ) -> Result<Vec<Owed>> {
+    fn close_list(&mut self, directory: Option<u32>, next_number: &mut u32) -> Result<Vec<Owed>> {
         let directories = self.emitter.finish_list(directory)?;
         let mut places = std::mem::take(&mut self.places);
         let mut owed = Vec::new();
@@ -279,7 +276,7 @@ impl Scan<'_> {
                 continue;
             }
             if let Some(places) = places.remove(&entry.name) {
-                owed.push(Owed { name: entry.name, number, depth, places });
+                owed.push(Owed { name: entry.name, number, places });
             }
         }
         Ok(owed)

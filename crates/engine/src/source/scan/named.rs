@@ -148,12 +148,12 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// The contents of the transfer's root belong to the first list.
+    /// The contents of the transfer's root belong to the first list. Of several roots the first one's rules hold
+    /// (filters.md 8.7).
     fn scan_inline(&mut self, name: &[u8], place: &Located) -> Result<()> {
-        while self.filter.depth() > 0 {
-            self.filter.leave();
+        if self.filter.depth() == 0 {
+            self.enter_at(name, &place.at)?;
         }
-        self.enter(name)?;
         self.children(name, place)
     }
 
@@ -199,6 +199,7 @@ impl Scan<'_> {
                                 self.place_incremental(&above, entry, place)?;
                             } else {
                                 self.push(entry, &place)?;
+                                self.unread.push(name);
                             }
                         }
                     }

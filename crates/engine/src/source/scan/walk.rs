@@ -5,18 +5,18 @@ use syncline_options::values::flags::Info;
 use syncline_wire::IoErrors;
 use syncline_wire::list::{DirectoryRole, PATH_MAX};
 
-use super::super::tree::checked;
+use super::super::tree::{Base, checked};
 use super::{Located, Scan, filter_failed, lossy};
 use crate::{Event, Notice, Problem, Result, Role, Severity};
 
 impl Scan<'_> {
     /// Everything below a directory, in one list: its children first, then the contents of each child directory.
     pub(super) fn scan_whole(&mut self, name: &[u8], place: &Located) -> Result<()> {
-        while self.filter.depth() > 0 {
-            self.filter.leave();
-        }
+        // Rules of implied parents hold for whatever comes after them (filters.md 8.7).
+        self.enter_parents(&place.at)?;
+        let above = self.filter.depth();
         self.places.clear();
-        let mut owed = vec![(name.to_vec(), 0, place.clone())];
+        let mut owed = vec![(name.to_vec(), above, place.clone())];
         while let Some((name, depth, place)) = owed.pop() {
             while self.filter.depth() > depth {
                 self.filter.leave();
@@ -34,10 +34,31 @@ impl Scan<'_> {
                 );
             }
         }
+        while self.filter.depth() > above {
+            self.filter.leave();
+        }
         Ok(())
     }
 
-    pub(super) fn enter(&mut self, name: &[u8]) -> Result<()> {
+    /// Reads the rule files of parents that were implied since the last time.
+    pub(super) fn enter_parents(&mut self, base: &Base) -> Result<()> {
+        for name in std::mem::take(&mut self.unread) {
+            self.enter_at(&name, base)?;
+        }
+        Ok(())
+    }
+
+    /// Enters a directory of a walk that does not go straight down.
+    pub(super) fn enter_at(&mut self, name: &[u8], base: &Base) -> Result<()> {
+        if !self.filter.reads_directories() {
+            return Ok(());
+        }
+        self.filter.leave_for(name.strip_prefix(b"/").unwrap_or(name));
+        self.filter.set_root(&Self::root_of(base));
+        self.enter(name)
+    }
+
+    fn enter(&mut self, name: &[u8]) -> Result<()> {
         if self.filter.reads_directories() {
             let name = name.strip_prefix(b"/").unwrap_or(name);
             self.filter.enter(name, self.files).map_err(filter_failed)?;
