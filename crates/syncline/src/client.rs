@@ -244,11 +244,8 @@ impl Run {
         }
         match remote.transport {
             Transport::Shell => self.shell(remote, plan, paths, role),
-            Transport::Daemon { tls: true, .. } => {
-                (Err(Error::fatal(ExitCode::UNSUPPORTED, "rsyncs:// is not performed yet")), role)
-            }
-            Transport::Daemon { port, .. } => {
-                let reached = daemon::reach(&self.job, remote, port, role, &self.report);
+            Transport::Daemon { port, tls } => {
+                let reached = daemon::reach(&self.job, remote, (port, tls), role, &self.report);
                 self.daemon(reached, remote, Some(plan), paths, role)
             }
             Transport::DaemonOverShell { port } => {
@@ -298,10 +295,13 @@ impl Run {
             Transport::DaemonOverShell { port } => {
                 daemon::reach_by_shell(&self.job, remote, port, role)
             }
-            Transport::Daemon { port, tls: false } => {
-                daemon::reach(&self.job, remote, port, role, &self.report)
+            Transport::Daemon { port, tls } => {
+                daemon::reach(&self.job, remote, (port, tls), role, &self.report)
             }
-            _ => Err(Error::fatal(ExitCode::UNSUPPORTED, "rsyncs:// is not performed yet")),
+            _ => {
+                let text = "this transport is not performed yet";
+                Err(Error::fatal(ExitCode::UNSUPPORTED, text))
+            }
         };
         self.daemon(reached, remote, None, &[], role)
     }
@@ -337,6 +337,9 @@ impl Run {
             }
             (Ok(_), _) => return (Ok(ExitCode::OK), role),
         };
+        if let Some(tunnel) = reached.tunnel.filter(|_| result.is_ok()) {
+            tunnel.finish();
+        }
         match reached.child {
             Some(child) => {
                 let status = RemoteShell::wait(child, result.is_err());

@@ -14,6 +14,7 @@ mod script;
 mod serve_only;
 mod server;
 mod signals;
+mod tls;
 
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::CommandExt;

@@ -15,6 +15,9 @@ use crate::Interrupt;
 /// Size of one read from the transport.
 const CHUNK: usize = 64 * 1024;
 
+/// Size of the first reads: many a session never fills one.
+const SMALL_CHUNK: usize = 4 * 1024;
+
 /// Chunks that may wait on either side of a role thread.
 const DEPTH: usize = 4;
 
@@ -238,14 +241,22 @@ fn read_all(
     spent: &Receiver<Vec<u8>>,
     clock: &Clock,
 ) {
+    let mut size = SMALL_CHUNK;
     loop {
         let mut bytes = spent.try_recv().unwrap_or_default();
-        bytes.resize(CHUNK, 0);
+        if bytes.len() < size {
+            bytes.resize(size, 0);
+        }
         let result = match transport.read(&mut bytes) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             // A reset is how some systems say that the peer has closed with data unread.
             Err(error) => Err(error),
-            Ok(length) => Ok(Chunk { bytes, length }),
+            Ok(length) => {
+                if length == bytes.len() {
+                    size = CHUNK;
+                }
+                Ok(Chunk { bytes, length })
+            }
         };
         clock.touch();
         let last = !matches!(&result, Ok(chunk) if chunk.length > 0);

@@ -16,7 +16,7 @@ use super::attributes::time_of;
 use super::collect::{Batch, is_content};
 use super::commit;
 use super::context::Context;
-use super::decide::Resembling;
+use super::decide::{Resembling, Rewritten};
 use super::delete::Sweeper;
 use super::destination::checked;
 use super::extras::Undressed;
@@ -53,6 +53,7 @@ pub(crate) struct Generator<'a> {
     finishes: Vec<Finish>,
     /// What `--fuzzy` may choose from in the current directory.
     pub(super) resembling: Option<Resembling>,
+    pub(super) rewritten: Rewritten,
     /// Items are told even where nothing differs.
     pub(super) tells_all: bool,
     /// Values of attributes asked for: set and number.
@@ -125,6 +126,7 @@ impl<'a> Generator<'a> {
             fresh: context.destination.created.then(Vec::new),
             finishes: Vec::new(),
             resembling: None,
+            rewritten: Rewritten::default(),
             asked: HashSet::new(),
             undressed: Vec::new(),
             tells_all: output.verbose >= 2
