@@ -120,8 +120,9 @@ fn run(plan: &Plan) -> io::Result<()> {
     for &job in &plan.jobs {
         let stages = [job.stage(&store, &plan.stock)?, job.stage(&store, &plan.ours)?];
         let mut costs: [Vec<Cost>; 2] = Default::default();
-        // The first round only warms caches.
-        for round in 0..=plan.runs {
+        // The first round only warms caches; a load of many sessions has no need of it.
+        let rounds = if job.is_load() { 1..=1 } else { 0..=plan.runs };
+        for round in rounds {
             for side in if round % 2 == 0 { [0, 1] } else { [1, 0] } {
                 stages[side].prepare(&plan.stock.client)?;
                 rustix::fs::sync();

@@ -38,6 +38,11 @@ impl Store {
         Self { top, scale }
     }
 
+    /// A count at this scale.
+    pub fn scaled(&self, count: usize) -> usize {
+        ((count as f64 * self.scale) as usize).max(1)
+    }
+
     /// The directory with this kind of tree, made at the first call.
     pub fn tree(&self, kind: Kind) -> io::Result<PathBuf> {
         let folder = self.top.join(format!("{kind:?}").to_lowercase());
@@ -45,7 +50,7 @@ impl Store {
             return Ok(folder);
         }
         fs::create_dir(&folder)?;
-        let scaled = |count: usize| ((count as f64 * self.scale) as usize).max(1);
+        let scaled = |count| self.scaled(count);
         match kind {
             Kind::Big => noise(&folder.join("big.bin"), scaled(1024), "big")?,
             Kind::Half => noise(&folder.join("half.bin"), scaled(512), "half")?,

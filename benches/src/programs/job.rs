@@ -111,6 +111,8 @@ pub struct Stage<'a> {
     source: PathBuf,
     top: PathBuf,
     daemon: Option<Daemon>,
+    /// How many clients there are, where there are many.
+    clients: usize,
 }
 
 impl Job {
@@ -138,7 +140,17 @@ impl Job {
             Way::Local | Way::Shell => None,
             _ => Some(Daemon::start(&side.daemon, &top, &top)?),
         };
-        Ok(Stage { job: self, side, source, top, daemon })
+        let clients = match self.way {
+            Way::Crowd => store.scaled(CROWD),
+            Way::Row => store.scaled(ROW),
+            _ => 1,
+        };
+        Ok(Stage { job: self, side, source, top, daemon, clients })
+    }
+
+    /// Whether one run is already many sessions, so that it needs no second one.
+    pub fn is_load(&self) -> bool {
+        matches!(self.way, Way::Crowd | Way::Row)
     }
 }
 
@@ -181,8 +193,8 @@ impl Stage<'_> {
     /// One run.
     pub fn run(&self) -> io::Result<Cost> {
         match self.job.way {
-            Way::Crowd => return self.load(CROWD, CROWD),
-            Way::Row => return self.load(ROW, 1),
+            Way::Crowd => return self.load(self.clients, self.clients),
+            Way::Row => return self.load(self.clients, 1),
             _ if !self.is_many() => return measure::run(&mut self.command()?),
             _ => {}
         }
@@ -202,7 +214,7 @@ impl Stage<'_> {
         let stock = Program::stock("rsync").map_err(io::Error::other)?.path;
         let (pid, port) = self.daemon.as_ref().map_or((0, 0), |daemon| (daemon.pid(), daemon.port));
         let name = self.source.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let file = if at_a_time == 1 { "d000/e00/file-0000000.dat" } else { "" };
+        let file = if self.job.way == Way::Row { "d000/e00/file-0000000.dat" } else { "" };
         let before = measure::family_time(pid);
         let began = std::time::Instant::now();
         for first in (0..clients).step_by(at_a_time) {

@@ -14,6 +14,7 @@ use crate::identity::Identity;
 use crate::load::{Failure, Source};
 use crate::paths::{path, shown};
 use crate::secrets_file;
+use crate::tls;
 use crate::unperformed::unperformed;
 use crate::variables::SessionVariables;
 
@@ -65,6 +66,9 @@ struct Examiner<'a> {
 impl Examiner<'_> {
     fn examine(&mut self, config: &Config) {
         let global = config.global();
+        if let Some((origin, text)) = tls::problem(global) {
+            self.say(origin, &text);
+        }
         if *global.max_connections_per_host > 0 && *global.proxy_protocol {
             let origin = global.max_connections_per_host.origin();
             self.say(origin, "`max connections per host` has no effect with `proxy protocol`");
@@ -120,7 +124,7 @@ impl Examiner<'_> {
             ("incoming chmod", &settings.incoming_chmod),
             ("outgoing chmod", &settings.outgoing_chmod),
         ] {
-            if let Some(value) = Self::value(setting)
+            if let Some(value) = Self::value(setting).filter(|value| !value.is_empty())
                 && Chmod::parse(&value).is_none()
             {
                 let text = format!("`{label}`: {} is no change of mode", shown(&value));

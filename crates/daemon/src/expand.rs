@@ -8,7 +8,7 @@ use syncline_wildcard::Wildcard;
 
 use crate::entry::Entry;
 
-/// The wildcards of one word stand for no more names.
+/// The wildcards of one request stand for no more names.
 const MOST: usize = 1 << 18;
 
 /// Expands the words of one request in the module, which is the working directory.
@@ -19,6 +19,8 @@ pub(crate) struct Expander<'a> {
     filter: &'a Filter,
     root: Option<Root>,
     links: Links,
+    /// How many names wildcards may still stand for.
+    left: usize,
 }
 
 impl<'a> Expander<'a> {
@@ -29,13 +31,14 @@ impl<'a> Expander<'a> {
             sanitizes: entry.sanitizes(),
             filter: &entry.filter,
             root: None,
+            left: MOST,
             links: if beneath { Links::Beneath } else { Links::Follow },
         }
     }
 
     /// For words that name no module, in a tree that is not the process's root.
     pub(crate) fn in_tree(filter: &'a Filter) -> Self {
-        Self { module: b"", sanitizes: true, filter, root: None, links: Links::Beneath }
+        Self { module: b"", sanitizes: true, filter, root: None, links: Links::Beneath, left: MOST }
     }
 
     /// What the word stands for; a word that is just the module's name stands for nothing.
@@ -97,7 +100,7 @@ impl<'a> Expander<'a> {
                 let Ok(opened) = root.open_directory_following(path) else { continue };
                 // A directory that cannot be listed has no names.
                 let _ = opened.read_names(path, |name, _| {
-                    if next.len() < MOST && pattern.matches(name.as_bytes()) {
+                    if next.len() < self.left && pattern.matches(name.as_bytes()) {
                         let mut found = directory.clone();
                         found.push(name.as_bytes());
                         next.push(found);
@@ -107,6 +110,7 @@ impl<'a> Expander<'a> {
             found = next;
         }
         found.retain(|found| self.is_there(root, found, directories_only));
+        self.left -= found.len().min(self.left);
         let dress = |found: Found| {
             let mut shown = found.shown;
             if absolute {

@@ -40,6 +40,7 @@ mod serve;
 mod session;
 mod signals;
 mod slots;
+mod tls;
 mod transfer;
 mod tree;
 mod unperformed;

@@ -31,6 +31,7 @@ use crate::load::{Source, stock_lines};
 use crate::log::{Log, Target};
 use crate::peer::Peer;
 use crate::pid_file::PidFile;
+use crate::tls;
 use crate::unperformed::unperformed;
 use crate::variables::SessionVariables;
 use crate::{confine, listen, session};
@@ -182,6 +183,9 @@ impl<'a> Listener<'a> {
         }
         for layer in confine::missing_layers() {
             log.warn(format!("this kernel offers no {layer}: sessions run without it"));
+        }
+        if let Some((origin, text)) = tls::problem(global) {
+            log.warn(format!("{origin}: {text}"));
         }
         for problem in unperformed(config) {
             log.warn(problem.to_string());

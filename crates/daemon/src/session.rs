@@ -27,6 +27,7 @@ use crate::paths::{message, path, shown};
 use crate::peer::{Peer, Resolver, is_socket};
 use crate::signals::Signals;
 use crate::slots::{NoSlot, Slot};
+use crate::tls;
 use crate::variables::SessionVariables;
 
 /// The exit code of a session that ended before its transfer, a listing included.
@@ -126,6 +127,11 @@ impl<'a> Session<'a> {
             log.warn("rsync error: error in socket IO (code 10): the peer has no address");
             Over(10)
         })?;
+        let (input, output) = if options.server {
+            (input, output)
+        } else {
+            tls::guard(config.global(), (input, output), &peer, &log)?
+        };
         let link = Link::new(input, output);
         let variables = SessionVariables::default();
         let shell = options.server;

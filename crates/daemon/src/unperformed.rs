@@ -24,14 +24,7 @@ impl fmt::Display for Unperformed {
 
 /// All of them in a configuration, each place once.
 pub(crate) fn unperformed(config: &Config) -> Vec<Unperformed> {
-    let global = config.global();
     let mut all = Vec::new();
-    for (name, set) in [("tls cert", &global.tls_cert), ("tls key", &global.tls_key)] {
-        if !set.is_empty() {
-            let instead = "connections are not encrypted";
-            all.push(Unperformed { name, origin: set.origin().clone(), instead });
-        }
-    }
     let modules = config.modules().iter().map(|module| &module.settings);
     for settings in std::iter::once(config.defaults()).chain(modules) {
         for problem in in_module(settings) {

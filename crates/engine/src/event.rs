@@ -191,6 +191,13 @@ pub enum Notice<'a> {
     },
     /// What a rule decided about a name (debug FILTER).
     FilterDecision(&'a str),
+    /// A batch has content that is not wanted here (any more).
+    BatchedUpdateSkipped {
+        /// Whose.
+        path: &'a [u8],
+        /// A second attempt.
+        again: bool,
+    },
     /// The server ends a silence earlier than we would.
     TimeoutOfServer(i32),
     /// Whether deltas are used, once (debug FLIST).

@@ -87,6 +87,25 @@ pub enum Content<'a> {
     File(&'a syncline_fs::SourceFile, Option<&'a SearchIndex>),
 }
 
+impl Content<'_> {
+    /// Reads to the end; nothing is kept.
+    pub fn discard(&mut self) -> Result<()> {
+        let Content::Tokens(tokens) = self else { return Ok(()) };
+        let head = tokens.head();
+        loop {
+            let length = match tokens.next()? {
+                Token::Data(_) => continue,
+                Token::Block(block) => head.length_of(block),
+                Token::End => break,
+            };
+            if tokens.wants_blocks() {
+                tokens.saw_block(&vec![0; length as usize]);
+            }
+        }
+        tokens.digest().map(drop)
+    }
+}
+
 /// One file's content as literal data and blocks of the basis (docs/spec delta.md 7 to 9).
 pub trait Tokens: std::fmt::Debug {
     /// The signature's shape, repeated by the source: how long each block is.
@@ -113,6 +132,9 @@ pub trait Tokens: std::fmt::Debug {
 pub trait Requests: Send {
     /// Asks for, or reports, one item.
     fn item(&mut self, request: &Request<'_>) -> Result<()>;
+
+    /// What is to happen with an entry is decided: it has been asked for by now, or is not wanted.
+    fn decided(&mut self, _index: u32) {}
 
     /// Ends a list's requests, a phase, or the run (docs/spec session.md 11.1).
     fn done(&mut self) -> Result<()>;

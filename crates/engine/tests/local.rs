@@ -330,7 +330,8 @@ fn as_a_user_who_does_not_exist_nothing_is_touched() {
 fn without_whole_files_blocks_of_the_old_file_count_and_the_new_content_is_right() {
     for in_place in [false, true] {
         let trees = Trees::new();
-        let old: String = (0..20_000).map(|line| format!("line {line}\n")).collect();
+        let numbers: Vec<String> = (0..20_000).map(|line: u32| line.to_string()).collect();
+        let old = format!("line {}\n", numbers.join("\nline "));
         // One line changed, and a few bytes less in front of the second half.
         let new = old.replace("line 7\n", "LINE 7\n").replacen("line 10000", "10000", 1);
         trees.write("dst/file", &old);

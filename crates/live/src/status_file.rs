@@ -24,11 +24,12 @@ pub struct StatusFile {
 impl StatusFile {
     /// Writes the file, and does so again whenever something changed.
     pub fn start(path: PathBuf, registry: &Registry, log: &Log) -> io::Result<Self> {
+        // Looked at first, so that what changes from here on is seen as a change.
+        let mut written = unchanging(registry);
         write(&path, registry)?;
         let (stop, stopped) = channel();
         let (registry, log) = (registry.clone(), log.clone());
         let work = move || {
-            let mut written = unchanging(&registry);
             let mut failed = false;
             loop {
                 let ends = stopped.recv_timeout(LOOK) != Err(RecvTimeoutError::Timeout);

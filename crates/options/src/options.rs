@@ -541,6 +541,8 @@ pub struct Connection {
     pub family: Family,
     /// `--password-file`.
     pub password_file: Option<Word>,
+    /// `--tls-ca`.
+    pub tls_ca: Option<Word>,
     /// `--early-input`.
     pub early_input: Option<Word>,
     /// `--protocol`, not checked: the text of that error needs the versions of the program.

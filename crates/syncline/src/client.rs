@@ -1,7 +1,7 @@
 //! The program the user started.
 
 use std::fs::File;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,15 +10,17 @@ use syncline_engine::local::LocalPlan;
 use syncline_engine::report::{Class, Direction, Report, Setting};
 use syncline_engine::session::daemon::Admission;
 use syncline_engine::session::shell::{RemoteShell, server_command};
-use syncline_engine::session::{ClientPlan, Connection, rules_of};
+use syncline_engine::session::{BatchPlan, ClientPlan, Connection, rules_of};
 use syncline_engine::source::{CvsPlaces, OperatorFiles};
 use syncline_engine::{Cause, Error, ExitCode, Job, Monitor, OperatorPaths, Place, Role, Terms};
-use syncline_options::values::flags::Debug;
+use syncline_filter::Rules;
+use syncline_options::options::SuperUser;
+use syncline_options::values::flags::{Debug, Info};
 use syncline_options::{Direction as Way, Job as Arguments};
-use syncline_options::{Form, Options, Remote, Transport};
+use syncline_options::{Form, Options, Packing, Remote, Transport};
 
 use crate::output::Streams;
-use crate::{daemon, signals};
+use crate::{daemon, script, signals};
 
 /// Does what the command line asks for.
 pub(crate) fn run(options: Options) -> ExitCode {
@@ -45,7 +47,7 @@ impl Run {
     fn new(options: Options, arguments: Arguments) -> Self {
         let direction = match &arguments.form {
             Form::Push { .. } => Direction::Push,
-            Form::Pull { .. } | Form::ModuleList { .. } => Direction::Pull,
+            Form::Pull { .. } | Form::ModuleList { .. } | Form::Batch { .. } => Direction::Pull,
             _ => Direction::Local,
         };
         let setting = Setting {
@@ -81,7 +83,13 @@ impl Run {
             Form::Pull { remote, sources, destination } => {
                 self.remote(&remote, true, Vec::new(), &sources, destination)
             }
+            Form::Local { sources, destination: Some(destination) }
+                if self.options.batch.write.is_some() && !self.arguments.listing =>
+            {
+                self.local_with_batch(sources, &destination)
+            }
             Form::Local { sources, destination } => self.local(sources, destination),
+            Form::Batch { destination } => self.batch(destination),
             Form::ModuleList { remote } => {
                 return match self.modules(&remote) {
                     (Ok(code), _) => code,
@@ -117,6 +125,58 @@ impl Run {
             files,
         };
         plan.run(&|terms: &Terms| self.report.begin(terms), &self.monitor)
+    }
+
+    /// A copy that is to be recorded needs a stream: the far end is a process of this program.
+    fn local_with_batch(
+        &self,
+        sources: Vec<Vec<u8>>,
+        destination: &[u8],
+    ) -> (Result<ExitCode, Error>, Role) {
+        let role = Role::Sender;
+        let begun = |terms: &Terms| self.report.begin(terms);
+        let plan = match self.plan(false, sources, &[], None, &begun) {
+            Ok(plan) => plan,
+            Err(error) => return (Err(error), Role::Client),
+        };
+        if let Err(error) = self.write_script(destination, &plan.rules, role) {
+            return (Err(error), role);
+        }
+        let words = match local_server(&self.options, destination) {
+            Ok(words) => words,
+            Err(error) => return (Err(error), role),
+        };
+        self.spawn(&words, None, plan, role)
+    }
+
+    /// Does what a batch file has recorded.
+    fn batch(&self, destination: Vec<u8>) -> (Result<ExitCode, Error>, Role) {
+        let mut files = operator_files(self.job.paths.clone());
+        let rules = match rules_of(&self.options, &mut files) {
+            Ok(rules) => rules,
+            Err(error) => return (Err(error), Role::Client),
+        };
+        let plan = BatchPlan {
+            job: self.job.clone(),
+            file: self.options.batch.read.clone().unwrap_or_default(),
+            destination,
+            start: std::env::current_dir().unwrap_or_default(),
+            rules,
+            files,
+            adapted: &|class, text| {
+                if self.options.output.info.level(Info::Misc) > 0 {
+                    self.report.line(class, text.as_bytes());
+                }
+            },
+            begun: &|terms: &Terms| self.report.begin(terms),
+        };
+        plan.run(&self.monitor)
+    }
+
+    /// The script beside a batch file.
+    fn write_script(&self, destination: &[u8], rules: &Rules, role: Role) -> Result<(), Error> {
+        let words: Vec<Vec<u8>> = std::env::args_os().map(OsStringExt::into_vec).collect();
+        script::write(&self.job, &words, destination, rules, role)
     }
 
     fn finish(&self, result: Result<ExitCode, Error>, role: Role) -> ExitCode {
@@ -171,34 +231,21 @@ impl Run {
         destination: Option<Vec<u8>>,
     ) -> (Result<ExitCode, Error>, Role) {
         let role = if pull { Role::Destination } else { Role::Sender };
-        let mut files = operator_files(self.job.paths.clone());
-        let rules = match rules_of(&self.options, &mut files) {
-            Ok(rules) => rules,
+        let begun = |terms: &Terms| self.report.begin(terms);
+        let target = destination.clone().or_else(|| paths.first().cloned()).unwrap_or_default();
+        let plan = match self.plan(pull, sources, paths, destination, &begun) {
+            Ok(plan) => {
+                ClientPlan { requested: (paths.to_vec(), remote.transport.is_daemon()), ..plan }
+            }
             Err(error) => return (Err(error), Role::Client),
         };
-        let variable = |name: &str| std::env::var(name).ok();
-        let plan = ClientPlan {
-            job: self.job.clone(),
-            sources,
-            names: None,
-            requested: (paths.to_vec(), remote.transport.is_daemon()),
-            destination,
-            pull,
-            listing: self.arguments.listing,
-            start: std::env::current_dir().unwrap_or_default(),
-            rules,
-            files,
-            settled: None,
-            lists: (variable("RSYNC_CHECKSUM_LIST"), variable("RSYNC_COMPRESS_LIST")),
-            begun: &|terms: &Terms| self.report.begin(terms),
-        };
+        if let Err(error) = self.write_script(&target, &plan.rules, role) {
+            return (Err(error), role);
+        }
         match remote.transport {
             Transport::Shell => self.shell(remote, plan, paths, role),
-            Transport::Daemon { tls: true, .. } => {
-                (Err(Error::fatal(ExitCode::UNSUPPORTED, "rsyncs:// is not performed yet")), role)
-            }
-            Transport::Daemon { port, .. } => {
-                let reached = daemon::reach(&self.job, remote, port, role, &self.report);
+            Transport::Daemon { port, tls } => {
+                let reached = daemon::reach(&self.job, remote, (port, tls), role, &self.report);
                 self.daemon(reached, remote, Some(plan), paths, role)
             }
             Transport::DaemonOverShell { port } => {
@@ -212,6 +259,35 @@ impl Run {
         }
     }
 
+    /// What every run with a far end is made of.
+    fn plan<'a>(
+        &self,
+        pull: bool,
+        sources: Vec<Vec<u8>>,
+        paths: &[Vec<u8>],
+        destination: Option<Vec<u8>>,
+        begun: &'a dyn Fn(&Terms),
+    ) -> Result<ClientPlan<'a>, Error> {
+        let mut files = operator_files(self.job.paths.clone());
+        let rules = rules_of(&self.options, &mut files)?;
+        let variable = |name: &str| std::env::var(name).ok();
+        Ok(ClientPlan {
+            job: self.job.clone(),
+            sources,
+            names: None,
+            requested: (paths.to_vec(), false),
+            destination,
+            pull,
+            listing: self.arguments.listing,
+            start: std::env::current_dir().unwrap_or_default(),
+            rules,
+            files,
+            settled: None,
+            lists: (variable("RSYNC_CHECKSUM_LIST"), variable("RSYNC_COMPRESS_LIST")),
+            begun,
+        })
+    }
+
     /// The modules of a daemon.
     fn modules(&self, remote: &Remote) -> (Result<ExitCode, Error>, Role) {
         let role = Role::Destination;
@@ -219,10 +295,13 @@ impl Run {
             Transport::DaemonOverShell { port } => {
                 daemon::reach_by_shell(&self.job, remote, port, role)
             }
-            Transport::Daemon { port, tls: false } => {
-                daemon::reach(&self.job, remote, port, role, &self.report)
+            Transport::Daemon { port, tls } => {
+                daemon::reach(&self.job, remote, (port, tls), role, &self.report)
             }
-            _ => Err(Error::fatal(ExitCode::UNSUPPORTED, "rsyncs:// is not performed yet")),
+            _ => {
+                let text = "this transport is not performed yet";
+                Err(Error::fatal(ExitCode::UNSUPPORTED, text))
+            }
         };
         self.daemon(reached, remote, None, &[], role)
     }
@@ -258,6 +337,9 @@ impl Run {
             }
             (Ok(_), _) => return (Ok(ExitCode::OK), role),
         };
+        if let Some(tunnel) = reached.tunnel.filter(|_| result.is_ok()) {
+            tunnel.finish();
+        }
         match reached.child {
             Some(child) => {
                 let status = RemoteShell::wait(child, result.is_err());
@@ -297,7 +379,18 @@ impl Run {
         if self.options.output.debug.level(Debug::Cmd) >= 1 {
             self.report.line(Class::ClientInfo, &shown_command(&words));
         }
-        let shell = match RemoteShell::spawn(&words, &[], role) {
+        self.spawn(&words, secluded, plan, role)
+    }
+
+    /// Starts a server and runs the plan on its streams.
+    fn spawn(
+        &self,
+        words: &[Vec<u8>],
+        secluded: Option<Vec<Vec<u8>>>,
+        plan: ClientPlan<'_>,
+        role: Role,
+    ) -> (Result<ExitCode, Error>, Role) {
+        let shell = match RemoteShell::spawn(words, &[], role) {
             Ok(shell) => shell,
             Err(error) => return (Err(error), role),
         };
@@ -315,6 +408,37 @@ impl Run {
         let status = RemoteShell::wait(child, result.is_err());
         (merge(result, status), role)
     }
+}
+
+/// The words that start this program as the far end of a copy within this machine.
+fn local_server(options: &Options, destination: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
+    let program = std::env::current_exe()
+        .map_err(|error| Error::system(ExitCode::IPC, Role::Sender, "current program", error))?;
+    let packed = options
+        .pack(Packing { direction: Way::Push, version: 32 })
+        .map_err(|error| Error::fatal(ExitCode::USAGE, error.to_string()))?;
+    let mut words = vec![program.into_os_string().into_vec()];
+    words.extend(packed.head);
+    words.extend(packed.options);
+    words.extend(packed.remote_options);
+    // Both ends are this side.
+    let attributes = &options.attributes;
+    let own = [
+        (attributes.munge_links == Some(true), "--munge-links"),
+        (attributes.drop_devices, "--drop-D"),
+        (attributes.super_user == SuperUser::Fake, "--fake-super"),
+        (attributes.insecure_links, "--insecure-links"),
+    ];
+    words.extend(own.iter().filter(|(on, _)| *on).map(|(_, word)| word.as_bytes().to_vec()));
+    let named = [("confine-root", &attributes.confine_root), ("copy-as", &attributes.copy_as)];
+    for (name, value) in named {
+        let word = |value: &Vec<u8>| [b"--", name.as_bytes(), b"=", value].concat();
+        words.extend(value.as_ref().map(word));
+    }
+    words.push(b".".to_vec());
+    let dash = destination.starts_with(b"-");
+    words.push(if dash { [b"./", destination].concat() } else { destination.to_vec() });
+    Ok(words)
 }
 
 /// The child's status counts where it is worse (docs/spec session.md 12.2).

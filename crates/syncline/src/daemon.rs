@@ -14,20 +14,22 @@ use syncline_options::values::flags::Debug;
 use syncline_options::{Options, Remote};
 use syncline_wire::Protocol;
 
-use crate::password;
+use crate::{password, tls};
 
 /// A connection on which a daemon's greeting is to come.
 pub(crate) struct Reached {
     pub(crate) connection: Connection,
     /// The program in between, if there is one.
     pub(crate) child: Option<Child>,
+    /// What carries the connection inside TLS.
+    pub(crate) tunnel: Option<tls::Carrier>,
 }
 
 /// Connects to a daemon's socket.
 pub(crate) fn reach(
     job: &Job,
     remote: &Remote,
-    port: Option<i32>,
+    (port, inside_tls): (Option<i32>, bool),
     role: Role,
     report: &Report,
 ) -> Result<Reached, Error> {
@@ -40,6 +42,7 @@ pub(crate) fn reach(
     };
     let host = String::from_utf8_lossy(&remote.host.name).into_owned();
     let port = match port.filter(|&port| port != 0).map(u16::try_from) {
+        None if inside_tls => tls::port()?,
         None => DAEMON_PORT,
         Some(Ok(port)) => port,
         Some(Err(_)) => {
@@ -55,8 +58,13 @@ pub(crate) fn reach(
         report.line(Class::Info, text.as_bytes());
     }
     let stream = connect(options, &host, port, &detour, role, &mut warn)?;
+    if inside_tls {
+        let (reader, writer, tunnel) = tls::wrap(stream.writer, &host, options)?;
+        let connection = Connection::new(reader, writer, options, &job.interrupt)?;
+        return Ok(Reached { connection, child: stream.child, tunnel: Some(tunnel) });
+    }
     let connection = Connection::new(stream.reader, stream.writer, options, &job.interrupt)?;
-    Ok(Reached { connection, child: stream.child })
+    Ok(Reached { connection, child: stream.child, tunnel: None })
 }
 
 /// Starts a daemon for this one connection by a remote shell.
@@ -74,7 +82,7 @@ pub(crate) fn reach_by_shell(
     let shell = RemoteShell::spawn(&words, &environment, role)?;
     let (reader, writer, child) = shell.into_parts();
     let connection = Connection::new(reader, writer, options, &job.interrupt)?;
-    Ok(Reached { connection, child: Some(child) })
+    Ok(Reached { connection, child: Some(child), tunnel: None })
 }
 
 /// Goes through the greeting.

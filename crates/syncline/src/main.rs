@@ -10,9 +10,11 @@ mod help;
 mod hints;
 mod output;
 mod password;
+mod script;
 mod serve_only;
 mod server;
 mod signals;
+mod tls;
 
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::CommandExt;

@@ -95,12 +95,12 @@ impl Serving {
     }
 }
 
-/// What the option table refuses beyond what it refuses every client.
+/// What the option table refuses beyond what it refuses every client: to become somebody else, and what the key may not.
 fn refused(asked: &ServeOnly) -> &'static [u8] {
     if asked.no_delete || asked.access == Access::ReadOnly {
-        b"delete remove-source-files remove-sent-files"
+        b"copy-as delete remove-source-files remove-sent-files"
     } else {
-        b""
+        b"copy-as"
     }
 }
 

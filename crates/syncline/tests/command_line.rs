@@ -33,13 +33,66 @@ fn two_remote_ends_are_refused() {
 }
 
 #[test]
-fn the_version_is_what_scripts_look_for() {
+fn the_version_is_what_scripts_look_for_and_names_syncline() {
     let bench = Bench::new();
-    let output = bench.run(OURS, &words(&["--version"]));
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(text.starts_with("rsync  version "), "{text}");
-    assert!(text.lines().next().unwrap().contains("  protocol version 32"), "{text}");
-    assert!(output.status.success());
+    for option in ["--version", "-V"] {
+        let output = bench.run(OURS, &words(&[option]));
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let mut lines = text.lines();
+        assert_eq!(lines.next(), Some("rsync  version 3.5.0  protocol version 32"));
+        assert!(lines.next().unwrap().contains(concat!("Syncline ", env!("CARGO_PKG_VERSION"))));
+        assert!(output.status.success());
+    }
+}
+
+/// The names that a JSON text of an object gives its members, with the object they are in.
+fn keys(json: &[u8]) -> Vec<String> {
+    let value: serde_json::Value = serde_json::from_slice(json).unwrap();
+    let mut keys = Vec::new();
+    for (name, member) in value.as_object().unwrap() {
+        keys.push(name.clone());
+        let inner = member.as_object().into_iter().flat_map(serde_json::Map::keys);
+        keys.extend(inner.map(|key| format!("{name}.{key}")));
+    }
+    keys.sort();
+    keys
+}
+
+#[test]
+fn the_version_as_json_has_every_member_of_stocks_and_names_syncline() {
+    let bench = Bench::new();
+    let ours = bench.run(OURS, &words(&["-VV"]));
+    let value: serde_json::Value = serde_json::from_slice(&ours.stdout).unwrap();
+    assert_eq!(value["implementation"], "Syncline");
+    assert_eq!(value["protocol"], "32.0");
+    // What the capabilities say is what is performed.
+    let refused = told(&["-aN", "src/", "to"]).0 != Some(0);
+    assert_eq!(value["capabilities"]["crtimes"], !refused);
+    if common::stock_is_missing("the_version_as_json_has_every_member_of_stocks") {
+        return;
+    }
+    let stock = bench.run("rsync", &words(&["-VV"]));
+    let mut expected = keys(&stock.stdout);
+    expected.extend(["implementation".to_owned(), "implementation_version".to_owned()]);
+    expected.sort();
+    assert_eq!(keys(&ours.stdout), expected);
+}
+
+#[test]
+fn called_as_rsync_it_does_the_same_under_that_name() {
+    use std::os::unix::process::CommandExt;
+    let bench = Bench::new();
+    let run = |name: &str, arguments: &[&str]| {
+        let mut command = std::process::Command::new(OURS);
+        command.arg0(name).args(arguments).current_dir(bench.top.path()).output().unwrap()
+    };
+    let help = run("/usr/bin/rsync", &["--help"]);
+    let text = String::from_utf8_lossy(&help.stdout).into_owned();
+    assert!(text.contains("Usage: rsync [OPTION]... SRC [SRC]... DEST\n"), "{text}");
+    for arguments in [&["-V"][..], &["-VV"], &["-ain", "src/", "to/"], &["--nonsense"]] {
+        let (one, other) = (run("rsync", arguments), run("syncline", arguments));
+        assert_eq!(one, other, "{arguments:?}");
+    }
 }
 
 #[test]

@@ -191,6 +191,7 @@ fn other_commands_are_refused() {
         (Some("rsync --server --daemon ."), "a daemon is not what this key is for"),
         (Some("rsync --server --sender -e.L --serve-only=/ . x"), "--serve-only"),
         (Some("rsync --server --copy-devices --sender . x"), "--copy-devices"),
+        (Some("rsync --server --copy-as=root . x"), "--copy-as"),
         (Some("rsync --server --sender . 'x"), "not a command line"),
         (Some("sh -c 'rsync --server . x'"), "only a transfer by rsync is allowed"),
     ] {

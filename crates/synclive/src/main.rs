@@ -85,8 +85,7 @@ impl Command {
 fn mirror(options: &LiveOptions) -> u8 {
     with_plan(options, |plan, log| {
         if options.print_config {
-            let text = plan.config.print().map_err(wrong)?;
-            print(&text);
+            print(&plan.config.print().map_err(wrong)?);
             return Ok(0);
         }
         if options.check_config {
@@ -138,8 +137,8 @@ fn wrong(error: impl Display) -> u8 {
 
 fn complain(text: impl Display) {
     let text = text.to_string();
-    let text = if text.starts_with("synclive: ") { text } else { format!("synclive: {text}") };
-    Log::plain().write(LogLevel::Error, &text);
+    let text = text.strip_prefix("synclive: ").unwrap_or(&text);
+    Log::plain().write(LogLevel::Error, &format_args!("synclive: {text}"));
 }
 
 fn print(text: &str) {

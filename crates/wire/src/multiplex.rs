@@ -115,12 +115,29 @@ pub struct Demultiplexer<R, S> {
     /// Bytes of the current data frame that were not consumed yet.
     remaining: usize,
     received: u64,
+    /// Where a copy of the data goes, and why it no longer does.
+    tap: Option<Tap>,
+    failed: Option<io::Error>,
+}
+
+/// Takes a copy of what is read.
+struct Tap(Box<dyn Write + Send>);
+
+impl std::fmt::Debug for Tap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tap")
+    }
 }
 
 impl<R: BufRead, S: MessageSink> Demultiplexer<R, S> {
     /// A stream that is still raw.
     pub fn new(inner: R, sink: S) -> Self {
-        Self { inner, sink, framed: false, remaining: 0, received: 0 }
+        Self { inner, sink, framed: false, remaining: 0, received: 0, tap: None, failed: None }
+    }
+
+    /// From the next byte on all data read is written to `tap` too, without frames and messages.
+    pub fn set_tap(&mut self, tap: Box<dyn Write + Send>) {
+        self.tap = Some(Tap(tap));
     }
 
     /// From the next byte on the stream consists of frames.
@@ -183,6 +200,9 @@ impl<R: BufRead, S: MessageSink> Demultiplexer<R, S> {
 
 impl<R: BufRead, S: MessageSink> BufRead for Demultiplexer<R, S> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         if !self.framed {
             return self.inner.fill_buf();
         }
@@ -199,6 +219,12 @@ impl<R: BufRead, S: MessageSink> BufRead for Demultiplexer<R, S> {
     }
 
     fn consume(&mut self, amount: usize) {
+        if let Some(Tap(tap)) = &mut self.tap
+            && let Ok(data) = self.inner.fill_buf()
+            && let Err(error) = tap.write_all(data.get(..amount).unwrap_or(data))
+        {
+            self.failed = Some(error);
+        }
         self.inner.consume(amount);
         self.received += amount as u64;
         if self.framed {

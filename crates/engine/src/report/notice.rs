@@ -13,6 +13,7 @@ pub(super) fn line(notice: &Notice<'_>, options: &Options) -> Option<(Class, Vec
         Notice::SkippingDirectory(_)
         | Notice::SourceAlreadyRemoved(_)
         | Notice::CannotDeleteNonEmpty(_)
+        | Notice::BatchedUpdateSkipped { .. }
         | Notice::DeletionSkipped => true,
         Notice::SkippingNonRegular(_) => info(Info::Nonreg, 1),
         Notice::NotCreating { .. }
@@ -91,6 +92,11 @@ fn text(notice: &Notice<'_>, options: &Options) -> Vec<u8> {
         Notice::CreatedPath { count, path } => {
             let word = if *count == 1 { "directory" } else { "directories" };
             [format!("created {count} {word} for ").as_bytes(), path].concat()
+        }
+        Notice::BatchedUpdateSkipped { path, again } => {
+            let what = if *again { "resend of " } else { "" };
+            let head = format!("(Skipping batched update for {what}\"");
+            [head.as_bytes(), path, b"\")"].concat()
         }
         Notice::TimeoutOfServer(seconds) => {
             format!("Setting --timeout={seconds} to match server").into_bytes()

@@ -1,5 +1,6 @@
 //! The program the user started, with a peer (docs/spec session.md 3, 4).
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use syncline_filter::{
@@ -8,12 +9,13 @@ use syncline_filter::{
 use syncline_options::options::{ArgumentProtection, FilesFrom, Options};
 use syncline_wire::{Protocol, Side};
 
+use super::batch::Recorder;
 use super::end::{self, Ending};
 use super::far::{Asked, FarOffers, FarRequests};
 use super::setup::Plan;
 use super::{Connection, Peer, listing, names, rules, server};
 use crate::source::{Names, OperatorFiles};
-use crate::{ExitCode, Job, Monitor, Result, Role, Terms};
+use crate::{Error, ExitCode, Job, Monitor, Result, Role, Terms};
 
 /// What a client's run needs beside the connection.
 pub struct ClientPlan<'a> {
@@ -49,6 +51,14 @@ impl ClientPlan<'_> {
     /// Runs until both sides have said goodbye.
     pub fn run(mut self, connection: Connection, monitor: &Monitor) -> (Result<ExitCode>, Role) {
         let role = if self.pull { Role::Destination } else { Role::Sender };
+        if self.job.options.batch.write.is_some() {
+            // Who does the batch again cannot negotiate (docs/spec session.md 6.4).
+            let old = self.settled.map_or(self.job.options.connection.protocol, |settled| {
+                Some(settled.number().into())
+            });
+            let checksum = if old.is_some_and(|version| version < 30) { "md4" } else { "md5" };
+            self.lists = (Some(checksum.into()), Some("zlib".into()));
+        }
         let plan = Plan {
             options: &self.job.options,
             side: Side::Client,
@@ -74,6 +84,23 @@ impl ClientPlan<'_> {
         (result, role)
     }
 
+    /// From here on the source's stream is recorded, if it is to be (--write-batch).
+    fn record(&self, peer: &mut Peer) -> Result<()> {
+        let Some(name) = &self.job.options.batch.write else { return Ok(()) };
+        peer.confirm()?;
+        let role = if self.pull { Role::Destination } else { Role::Sender };
+        let path = self.start.join(std::ffi::OsStr::from_bytes(name));
+        let recorder = Recorder::create(&path, &self.job, role)?;
+        let failed =
+            |error| Error::system(ExitCode::FILE_IO, role, "write to the batch file", error);
+        recorder.put_header(&self.job.options, &peer.terms).map_err(failed)?;
+        if self.pull {
+            peer.input.set_tap(Box::new(recorder));
+            return Ok(());
+        }
+        peer.output.record(recorder).map_err(failed)
+    }
+
     fn complete(&mut self, peer: &mut Peer) -> Result<ClientRules> {
         let rules = std::mem::replace(&mut self.rules, Rules::new(Settings::default()));
         let options = &self.job.options;
@@ -89,6 +116,7 @@ impl ClientPlan<'_> {
         let mut filter = Filter::new(&complete.rules, FilterSide::Sender);
         filter.set_role("sender");
         let names = self.names()?;
+        self.record(&mut peer)?;
         peer.begin();
         let start = self.start.clone();
         let files = &mut self.files;
@@ -128,6 +156,7 @@ impl ClientPlan<'_> {
         let complete = self.complete(&mut peer)?;
         let names = names::forward(&mut peer, &self.job, &self.start)?;
         let asked = self.asked(&complete, names);
+        self.record(&mut peer)?;
         peer.begin();
         let terms = peer.terms.clone();
         let Some(destination) = self.destination.take().filter(|_| !self.listing) else {

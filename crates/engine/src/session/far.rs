@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use syncline_filter::{ClientRules, Name, ReceiverChecks, RequestList};
 use syncline_wire::list::{
-    DirectoryRole, FileEntry, FileKind, FileList, FileLists, ListDecoder, XattrSet,
+    DirectoryRole, EntryRef, FileEntry, FileKind, FileList, FileLists, ListDecoder, XattrSet,
     put_xattr_request, read_xattr_values,
 };
 use syncline_wire::{
@@ -14,10 +14,14 @@ use syncline_wire::{
 };
 
 use super::Peer;
+use super::batch::Pace;
 use super::queue::Output;
 use crate::job::XattrExchange;
 use crate::link::{Content, Offer, Offers, Received, Request, Requests, Sums, Tokens};
-use crate::{Error, Event, ExitCode, Extras, Job, Monitor, Result, Role, Stopwatch};
+use crate::{
+    Error, Event, ExitCode, Extras, Job, Monitor, Notice, Problem, Result, Role, Severity,
+    Stopwatch,
+};
 
 /// What a source at the other end says.
 #[derive(Debug)]
@@ -42,6 +46,8 @@ pub(crate) struct FarOffers {
     first_list_read: bool,
     /// What a pulling client takes; none where everything is taken.
     asked: Option<Asked>,
+    /// What the generator has decided, where the source does not wait to be asked.
+    pace: Option<Pace>,
     /// Lists the source has ended so far.
     ended_lists: usize,
     round: u8,
@@ -72,6 +78,7 @@ impl FarOffers {
             queued: VecDeque::new(),
             first_list_read: false,
             asked: None,
+            pace: None,
             ended_lists: 0,
             round: 0,
         })
@@ -81,6 +88,46 @@ impl FarOffers {
     pub(crate) fn only(mut self, asked: Option<Asked>) -> Self {
         self.asked = asked;
         self
+    }
+
+    /// The stream is a batch: what comes is taken once it is known whether it is wanted.
+    pub(crate) fn at_pace(mut self, pace: Pace) -> Self {
+        self.pace = Some(pace);
+        self
+    }
+
+    /// Whether an item is wanted; what a batch has that is not, is read past.
+    fn is_wanted(&mut self, index: u32, item: &Item) -> Result<bool> {
+        let Some(pace) = self.pace.clone().filter(|_| item.is_transfer()) else { return Ok(true) };
+        let again = self.round > 0;
+        let lists = if self.peer.terms.incremental() { self.lists.arrived() } else { 1 };
+        if pace.wait_for(index, again.then_some(lists))? {
+            return Ok(true);
+        }
+        let name = self.lists.entry(index).map(EntryRef::path).unwrap_or_default();
+        self.monitor.notice(Notice::BatchedUpdateSkipped { path: &name, again });
+        let mut content = self.content()?;
+        content.discard()?;
+        Ok(false)
+    }
+
+    /// At the end of a list: what is wanted of a batch and did not come, will not.
+    fn give_up_missing(&mut self) -> Result<()> {
+        let Some(pace) = self.pace.clone().filter(|_| self.round == 0) else { return Ok(()) };
+        let incremental = self.peer.terms.incremental();
+        let list = self.lists.list(self.lists.oldest());
+        let entries = list.into_iter().flat_map(FileList::iter);
+        let wanted: Vec<u32> = entries
+            .filter(|entry| entry.is_active() && !(incremental && entry.is_directory()))
+            .map(syncline_wire::list::EntryRef::index)
+            .collect();
+        for index in pace.missing(&wanted)? {
+            let name = self.lists.entry(index).map(EntryRef::path).unwrap_or_default();
+            let text = [b"(No batched update for \"", &name[..], b"\")"].concat();
+            self.monitor.problem(Problem::new(Severity::Transfer, text));
+            self.queued.push_back(Offer::NoSend(index));
+        }
+        Ok(())
     }
 
     fn read_list(&mut self, directory: Option<(u32, FileEntry)>) -> Result<Offer> {
@@ -205,9 +252,21 @@ impl FarOffers {
                         continue;
                     }
                     let xattrs = self.read_xattrs(index, &item)?;
+                    if !self.is_wanted(index, &item)? {
+                        continue;
+                    }
                     return Ok(Offer::Item { index, item, xattrs });
                 }
-                Index::Done => return self.done(),
+                Index::Done => {
+                    self.give_up_missing()?;
+                    let done = self.done()?;
+                    self.queued.push_back(done);
+                    // The end comes after the last round.
+                    self.queued.make_contiguous().sort_by_key(|offer| matches!(offer, Offer::End));
+                    if let Some(offer) = self.queued.pop_front() {
+                        return Ok(offer);
+                    }
+                }
                 Index::DeleteStats => {
                     // An echo of what the generator said.
                     for _ in 0..5 {
@@ -295,6 +354,10 @@ impl Asked {
 impl Offers for FarOffers {
     fn next(&mut self) -> Result<Offer> {
         if let Some(offer) = self.queued.pop_front() {
+            if let (Offer::End, Some(pace)) = (&offer, &self.pace) {
+                // No answer of the peer has waited for the generator's last word.
+                pace.wait_for_end();
+            }
             return Ok(offer);
         }
         if !self.first_list_read {

@@ -3,6 +3,7 @@
 //! A [`Connection`] is a transport with its reader and writer thread. [`ClientPlan`] and [`ServerPlan`] settle the terms on
 //! it and run the role: the source's [`crate::source`] or the sink's [`crate::sink`].
 
+mod batch;
 mod client;
 mod connection;
 pub mod daemon;
@@ -20,6 +21,7 @@ pub mod shell;
 pub mod socket;
 mod throttle;
 
+pub use batch::BatchPlan;
 pub use client::ClientPlan;
 pub use connection::Connection;
 pub(crate) use peer::Peer;

@@ -2,17 +2,21 @@
 
 use std::io::{self, BufRead, Read, Write};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, unbounded};
 use syncline_wire::{Message, Multiplexer, Protocol};
 
+use super::batch::Recorder;
 use crate::Interrupt;
 
 /// Size of one read from the transport.
 const CHUNK: usize = 64 * 1024;
+
+/// Size of the first reads: many a session never fills one.
+const SMALL_CHUNK: usize = 4 * 1024;
 
 /// Chunks that may wait on either side of a role thread.
 const DEPTH: usize = 4;
@@ -237,14 +241,22 @@ fn read_all(
     spent: &Receiver<Vec<u8>>,
     clock: &Clock,
 ) {
+    let mut size = SMALL_CHUNK;
     loop {
         let mut bytes = spent.try_recv().unwrap_or_default();
-        bytes.resize(CHUNK, 0);
+        if bytes.len() < size {
+            bytes.resize(size, 0);
+        }
         let result = match transport.read(&mut bytes) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             // A reset is how some systems say that the peer has closed with data unread.
             Err(error) => Err(error),
-            Ok(length) => Ok(Chunk { bytes, length }),
+            Ok(length) => {
+                if length == bytes.len() {
+                    size = CHUNK;
+                }
+                Ok(Chunk { bytes, length })
+            }
         };
         clock.touch();
         let last = !matches!(&result, Ok(chunk) if chunk.length > 0);
@@ -260,6 +272,9 @@ pub(crate) struct Output {
     gathered: Arc<Mutex<Vec<u8>>>,
     /// Bytes handed to the writer.
     handed_over: Arc<AtomicU64>,
+    /// A batch that what is gathered is written to as well, or instead.
+    recorder: Arc<OnceLock<Recorder>>,
+    diverted: Arc<AtomicBool>,
     queue: Queue,
 }
 
@@ -268,6 +283,8 @@ impl Clone for Output {
         Self {
             gathered: Arc::clone(&self.gathered),
             handed_over: Arc::clone(&self.handed_over),
+            recorder: Arc::clone(&self.recorder),
+            diverted: Arc::clone(&self.diverted),
             queue: self.queue.clone(),
         }
     }
@@ -328,7 +345,13 @@ impl Output {
         })?;
         let queue = Queue { orders: orders.clone(), credits, state };
         Ok((
-            Self { gathered: Arc::default(), handed_over: Arc::default(), queue },
+            Self {
+                gathered: Arc::default(),
+                handed_over: Arc::default(),
+                recorder: Arc::default(),
+                diverted: Arc::default(),
+                queue,
+            },
             Writer { orders, thread },
         ))
     }
@@ -353,7 +376,33 @@ impl Output {
         buffer.reserve(GATHER + 4096);
         drop(buffer);
         self.handed_over.fetch_add(data.len() as u64, Ordering::Relaxed);
+        if let Some(recorder) = self.recorder.get() {
+            recorder.put(&data)?;
+            if self.diverted.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+        }
         self.queue.data(data)
+    }
+
+    /// What is gathered from here on is recorded.
+    pub(crate) fn record(&self, recorder: Recorder) -> io::Result<()> {
+        self.flush()?;
+        // There is one batch a run.
+        let _ = self.recorder.set(recorder);
+        Ok(())
+    }
+
+    /// The batch that is being recorded.
+    pub(crate) fn recorder(&self) -> Option<&Recorder> {
+        self.recorder.get()
+    }
+
+    /// What is gathered from here on goes into the batch only, or to the peer again.
+    pub(crate) fn divert(&self, on: bool) -> io::Result<()> {
+        self.flush()?;
+        self.diverted.store(on, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Bytes handed to the writer so far, without those still gathered.

@@ -12,10 +12,11 @@ use super::end::{self, Ending};
 use super::far::{Asked, FarOffers, FarRequests};
 use super::setup::Plan;
 use super::{Connection, Peer, rules};
+use crate::link::{Offers, Requests};
 use crate::sink::context::io_error;
 use crate::sink::{self, SinkPlan};
 use crate::source::{self, Names, OperatorFiles, ScanPlan, Tree};
-use crate::{Error, Event, ExitCode, Job, Monitor, Problem, Result, Role, Severity};
+use crate::{Error, Event, ExitCode, Job, Monitor, Problem, Result, Role, Severity, Terms};
 
 /// Memory for the names of one `--files-from` list that a client sends, or names in a daemon's module.
 const NAMES_MAX: u64 = 1 << 30;
@@ -259,13 +260,27 @@ pub(super) fn receive_into(
     let terms = peer.terms.clone();
     let requests = FarRequests::new(&peer, job);
     let offers = FarOffers::new(peer, job, monitor)?.only(asked);
+    let place = (destination, start);
+    let (offers, requests) = (Box::new(offers), Box::new(requests));
+    sink_into(job, &terms, rules, place, (offers, requests), monitor)
+}
+
+/// Runs the sink on both halves of a link.
+pub(super) fn sink_into(
+    job: &Job,
+    terms: &Terms,
+    rules: &Rules,
+    (destination, start): (Vec<u8>, PathBuf),
+    (offers, requests): (Box<dyn Offers>, Box<dyn Requests>),
+    monitor: &Monitor,
+) -> Result<()> {
     let mut filter = Filter::new(rules, FilterSide::Receiver);
     if let Some(module) = &job.module {
         filter = filter.with_daemon(module.filter.clone());
     }
     filter.set_role("generator");
     let plan = SinkPlan { destination, start, filter };
-    sink::run(job, &terms, plan, Box::new(offers), Box::new(requests), monitor)
+    sink::run(job, terms, plan, offers, requests, monitor)
 }
 
 /// The names a client sends (docs/spec session.md 9).

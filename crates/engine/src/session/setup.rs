@@ -382,12 +382,12 @@ pub(crate) fn check_options(options: &Options, protocol: Protocol) -> Result<()>
     Ok(())
 }
 
-fn wire_checksum(chosen: choice::Checksum) -> Option<Checksum> {
+pub(super) fn wire_checksum(chosen: choice::Checksum) -> Option<Checksum> {
     let (name, _) = choice::Checksum::NAMES.iter().find(|(_, known)| *known == chosen)?;
     Checksum::from_name(name).ok()
 }
 
-fn wire_compression(chosen: choice::Compressor) -> Option<Compression> {
+pub(super) fn wire_compression(chosen: choice::Compressor) -> Option<Compression> {
     let (name, _) = choice::Compressor::NAMES.iter().find(|(_, known)| *known == chosen)?;
     Compression::from_name(name).ok()
 }

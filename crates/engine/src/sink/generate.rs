@@ -16,7 +16,7 @@ use super::attributes::time_of;
 use super::collect::{Batch, is_content};
 use super::commit;
 use super::context::Context;
-use super::decide::Resembling;
+use super::decide::{Resembling, Rewritten};
 use super::delete::Sweeper;
 use super::destination::checked;
 use super::extras::Undressed;
@@ -53,6 +53,7 @@ pub(crate) struct Generator<'a> {
     finishes: Vec<Finish>,
     /// What `--fuzzy` may choose from in the current directory.
     pub(super) resembling: Option<Resembling>,
+    pub(super) rewritten: Rewritten,
     /// Items are told even where nothing differs.
     pub(super) tells_all: bool,
     /// Values of attributes asked for: set and number.
@@ -125,6 +126,7 @@ impl<'a> Generator<'a> {
             fresh: context.destination.created.then(Vec::new),
             finishes: Vec::new(),
             resembling: None,
+            rewritten: Rewritten::default(),
             asked: HashSet::new(),
             undressed: Vec::new(),
             tells_all: output.verbose >= 2
@@ -152,7 +154,11 @@ impl<'a> Generator<'a> {
     fn next_batch(&mut self) -> Result<Option<Arc<Batch>>> {
         self.take_reports()?;
         loop {
-            let looks_ahead = self.context.options().attributes.hard_links > 0 && !self.lists_ended;
+            let options = self.context.options();
+            // A batch goes on only when what it has brought is decided on.
+            let looks_ahead = options.attributes.hard_links > 0
+                && !self.lists_ended
+                && options.batch.read.is_none();
             let enough = if looks_ahead { LINK_LOOK_AHEAD } else { 0 };
             let entries: usize = self.waiting.iter().map(|batch| batch.list.len()).sum();
             if !self.waiting.is_empty() && entries >= enough {
@@ -182,6 +188,7 @@ impl<'a> Generator<'a> {
             }
             self.take_reports()?;
             self.entry(batch, entry)?;
+            self.outlet.decided(entry.index());
         }
         Ok(())
     }

@@ -224,8 +224,8 @@ impl Generator<'_> {
                     return Ok(());
                 }
                 work.stat = None;
-            } else {
-                self.back_up_replaced(&work, stat)?;
+            } else if !self.back_up_replaced(&work, stat)? {
+                return Ok(());
             }
         }
         let place = work.place()?;

@@ -42,6 +42,7 @@ impl Generator<'_> {
         name: Option<Vec<u8>>,
         sums: Sums<'_>,
     ) -> Result<()> {
+        self.note_rewritten(work);
         let mut flags = flags | ItemFlags::TRANSFER;
         if self.context.keep.checksum() {
             flags = flags | ItemFlags::REPORT_CHANGE;

@@ -54,6 +54,8 @@ pub(crate) struct Order<'a> {
 pub(crate) trait Outlet: Send {
     /// An item is reported or asked for.
     fn item(&mut self, order: &Order<'_>) -> Result<()>;
+    /// What is to happen with an entry is decided.
+    fn decided(&mut self, _index: u32) {}
     /// A list, a phase or the run is over.
     fn done(&mut self) -> Result<()>;
     /// What was deleted.
@@ -85,6 +87,10 @@ impl Outlet for Far<'_> {
             values: order.values,
             basis,
         })
+    }
+
+    fn decided(&mut self, index: u32) {
+        self.requests.decided(index);
     }
 
     fn done(&mut self) -> Result<()> {

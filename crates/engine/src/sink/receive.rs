@@ -126,6 +126,10 @@ impl<'a> Receiving<'a> {
         if context.is_dry() {
             context.tell_item(entry, item, None);
             context.tell_item(entry, item, Some(Moved::default()));
+            if !context.job.is_dry() && !context.job.is_server() {
+                // Recorded as it is read (--only-write-batch).
+                offers.content()?.discard()?;
+            }
             return Ok(());
         }
         let list = lists.shared(list_number).map(Arc::clone);

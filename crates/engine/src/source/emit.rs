@@ -146,16 +146,14 @@ impl<'a> Emitter<'a> {
         ) {
             self.tally.total_size.add(entry.size);
         }
-        match &mut self.encoder {
-            Some(encoder) => {
-                encoder.encode(&mut self.bytes, &mut entry, &mut self.names).map_err(wire)?;
-            }
-            None => {
-                if let Some(HardLink::Inode { device, inode }) = entry.hard_link {
-                    let own = self.list.first() + self.list.len() as u32;
-                    let group = *self.groups.entry((device, inode)).or_insert(own);
-                    entry.hard_link = self.options.hard_links.then_some(HardLink::Group(group));
-                }
+        if let Some(encoder) = &mut self.encoder {
+            encoder.encode(&mut self.bytes, &mut entry, &mut self.names).map_err(wire)?;
+        } else {
+            let linked = entry.hard_link.take().filter(|_| self.options.hard_links);
+            if let Some(HardLink::Inode { device, inode }) = linked {
+                let own = self.list.first() + self.list.len() as u32;
+                let group = *self.groups.entry((device, inode)).or_insert(own);
+                entry.hard_link = Some(HardLink::Group(group));
             }
         }
         self.origins.push(self.list.len(), base);

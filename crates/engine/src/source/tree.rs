@@ -88,6 +88,12 @@ impl Tree {
         aliases.insert(name.to_vec(), other.to_vec());
     }
 
+    /// The name under which the content of the entry called `name` lies.
+    pub(super) fn real(&self, name: &[u8]) -> Vec<u8> {
+        let aliases = self.aliases.lock().unwrap_or_else(PoisonError::into_inner);
+        aliases.get(name).cloned().unwrap_or_else(|| name.to_vec())
+    }
+
     /// Opens the content of the entry called `name` below a base. `follow` is for options that send what links lead to.
     pub fn open(
         &self,

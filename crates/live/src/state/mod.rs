@@ -28,6 +28,9 @@ const MOST_ERRORS: usize = 10;
 /// Bytes of a text that are remembered.
 const LONGEST_TEXT: usize = 1000;
 
+/// A live target whose oldest change is older than this is behind.
+const BEHIND: Duration = Duration::from_secs(1);
+
 /// Names of failing paths that are shown.
 const MOST_SAMPLES: usize = 20;
 
@@ -446,13 +449,15 @@ impl TargetStatus {
     fn snapshot(&self, name: String, now: Duration) -> TargetSnapshot {
         let status = &mut *lock(&self.status);
         let ago = |then: Duration| now.saturating_sub(then).as_secs_f64();
+        let lag = status.lag.current(now);
+        let is_behind = status.state == State::Live && lag.seconds > BEHIND.as_secs_f64();
         TargetSnapshot {
             name,
             url: self.url.clone(),
-            state: status.state,
+            state: if is_behind { State::Behind } else { status.state },
             reason: status.reason.clone(),
             state_seconds: ago(status.since),
-            lag: status.lag.current(now),
+            lag,
             lag_history: status.lag.history(now),
             next_attempt_seconds: status
                 .next_attempt
@@ -551,8 +556,9 @@ mod tests {
     #[test]
     fn r136_behind_is_healthy_until_it_lags_too_much_and_trouble_is_not() {
         let (registry, _, target) = one_target();
-        let _ = target.set_state(SECOND, State::Behind, "");
+        let _ = target.set_state(SECOND, State::Live, "");
         target.set_queue(SECOND, 1, Some(SECOND));
+        assert_eq!(registry.snapshot(SECOND * 2).mirrors[0].targets[0].state, State::Live);
         assert!(registry.snapshot(SECOND * 60).unhealthy(SECOND * 60).is_empty());
         let lines = registry.snapshot(SECOND * 62).unhealthy(SECOND * 60);
         assert_eq!(lines, ["mirror=www target=web1 state=behind lag=61.0s paths=1"]);

@@ -332,6 +332,8 @@ pub enum OptionId {
     Detach,
     /// `--parallel`
     Parallel,
+    /// `--tls-ca`
+    TlsCa,
     /// `--serve-only`
     ServeOnly,
     /// `--ro`

@@ -10,6 +10,21 @@ pub(super) const ROWS: &[Row] = &[
         .more("Same result, messages and exit status as one session.")
         .does(Integer(|d| &mut d.parallel)),
     Row::text(
+        OptionId::TlsCa,
+        &["tls-ca"],
+        "FILE",
+        "with rsyncs://: trust these certificates, not the system's",
+    )
+    .ours()
+    .more(
+        "In PEM: authorities, or a daemon's own certificate. Without it, RSYNC_SSL_CA_CERT names the file; an empty value \
+         of that variable verifies nothing. RSYNC_SSL_SKIP_HOSTNAME_CHECK=1 takes a certificate for another name, \
+         RSYNC_SSL_CERT and RSYNC_SSL_KEY name a certificate of one's own and its key, RSYNC_SSL_PORT the port where \
+         none is given (874).",
+    )
+    .hint(Hint::File)
+    .does(Keep(|d| &mut d.o.connection.tls_ca)),
+    Row::text(
         OptionId::ServeOnly,
         &["serve-only"],
         "DIR",

@@ -241,9 +241,14 @@ impl Generator<'_> {
         self.leader_requested(work);
         let mut kind = basis.as_ref().map_or(BasisType::Destination, |basis| basis.kind);
         let name = basis.as_ref().and_then(|basis| basis.name.clone());
-        if context.is_dry() {
+        if context.is_dry() && (context.job.is_dry() || context.job.is_local()) {
             let kind = (kind != BasisType::Destination).then_some(kind);
             self.request(work, flags, kind, name, Sums::Nothing)?;
+            return self.leader_would_be_placed(work);
+        }
+        if context.is_dry() {
+            // The differences are recorded (--only-write-batch).
+            self.request_differences(work, basis, append, (flags, kind, name))?;
             return self.leader_would_be_placed(work);
         }
         let data = &context.options().data;
@@ -252,6 +257,18 @@ impl Generator<'_> {
         {
             kind = BasisType::Backup;
         }
+        self.request_differences(work, basis, append, (flags, kind, name))
+    }
+
+    fn request_differences(
+        &mut self,
+        work: &Work<'_>,
+        basis: Option<Basis>,
+        append: Append,
+        (flags, kind, name): (ItemFlags, BasisType, Option<Vec<u8>>),
+    ) -> Result<()> {
+        let context = self.context;
+        let data = &context.options().data;
         let sends_kind = (kind != BasisType::Destination).then_some(kind);
         let Some(mut basis) = basis.filter(|_| !context.whole || append != Append::No) else {
             return self.request(work, flags, sends_kind, name, Sums::Nothing);

@@ -17,10 +17,29 @@ pub(in crate::sink) struct Resembling {
     files: Vec<(BasisType, Vec<u8>, Stat)>,
 }
 
+/// Files of one directory that this run writes anew: their content is about to go.
+#[derive(Debug, Default)]
+pub(in crate::sink) struct Rewritten {
+    directory: Vec<u8>,
+    names: Vec<Vec<u8>>,
+}
+
 /// The farthest name that is still worth a try.
 const FARTHEST: u32 = 25 << 16;
 
 impl Generator<'_> {
+    /// A file was asked for: it is no candidate any more.
+    pub(in crate::sink) fn note_rewritten(&mut self, work: &Work<'_>) {
+        if self.context.options().data.fuzzy == 0 || work.stat.is_none() {
+            return;
+        }
+        let parent = work.path.parent().as_bytes();
+        if self.rewritten.directory != parent {
+            self.rewritten = Rewritten { directory: parent.to_vec(), names: Vec::new() };
+        }
+        self.rewritten.names.push(work.entry.base().to_vec());
+    }
+
     pub(super) fn fuzzy_basis(&mut self, work: &Work<'_>) -> Result<Option<Basis>> {
         let level = self.context.options().data.fuzzy;
         let (true, Some(directory)) = (level > 0 && !work.redo, work.directory) else {
@@ -41,18 +60,25 @@ impl Generator<'_> {
             self.resembling = Some(Resembling { directory: parent.as_bytes().to_vec(), files });
         }
         let Some(known) = &self.resembling else { return Ok(None) };
+        let rewritten = &self.rewritten;
+        let here = rewritten.directory == parent.as_bytes();
+        let stays = |(kind, name, _): &&(BasisType, Vec<u8>, Stat)| {
+            !here || *kind != BasisType::Fuzzy || !rewritten.names.contains(name)
+        };
         let keep = &self.context.keep;
         let same = |stat: &Stat| {
             stat.size == work.entry.size() && keep.same_time(time_of(work.entry), stat.mtime)
         };
         let name = work.entry.base();
         let nearest = || {
-            let distances = known.files.iter().map(|file| (distance(name, &file.1), file));
+            let distances =
+                known.files.iter().filter(stays).map(|file| (distance(name, &file.1), file));
             let near = distances.filter(|(distance, _)| *distance <= FARTHEST);
             // Of several the last: `min_by_key` would take the first.
             near.rev().min_by_key(|(distance, _)| *distance).map(|(_, file)| file)
         };
-        let chosen = known.files.iter().find(|(_, _, stat)| same(stat)).or_else(nearest);
+        let chosen =
+            known.files.iter().filter(stays).find(|(_, _, stat)| same(stat)).or_else(nearest);
         let Some((kind, name, stat)) = chosen else { return Ok(None) };
         let path = sibling(work.path, name)?;
         let file = match kind {

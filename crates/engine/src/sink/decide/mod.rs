@@ -7,17 +7,16 @@ mod fuzzy;
 mod node;
 mod symlink;
 
-pub(super) use fuzzy::Resembling;
+pub(super) use fuzzy::{Resembling, Rewritten};
 
 use syncline_fs::{BackupFor, Kind, NewObject, Object, Stat};
 use syncline_wire::ItemFlags;
 use syncline_wire::list::{EntryRef, FileKind};
 
 use super::attributes::Times;
-use super::context::io_error;
 use super::generate::{Generator, Work};
 use super::groups::{Part, kind_words, made_room};
-use crate::{Error, ExitCode, Result, Role};
+use crate::{Result, Role};
 
 impl Generator<'_> {
     /// `--delete-missing-args`: an argument that is gone at the source goes here too.
@@ -44,16 +43,14 @@ impl Generator<'_> {
         Ok(false)
     }
 
-    /// Keeps a non-directory that something new is about to be renamed over. A failure ends the run.
-    pub(super) fn back_up_replaced(&self, work: &Work<'_>, stat: &Stat) -> Result<()> {
+    /// Keeps a non-directory that something new is about to be renamed over; whether that may go on.
+    pub(super) fn back_up_replaced(&self, work: &Work<'_>, stat: &Stat) -> Result<bool> {
         let context = self.context;
-        let Some(backups) = context.backups.as_ref() else { return Ok(()) };
-        let kept = backups.keep(context, &work.place()?, stat, BackupFor::Replacing);
-        kept.map(drop).map_err(|error| {
-            let shown = String::from_utf8_lossy(work.name()).into_owned();
-            let what = format!("backup of \"{shown}\" failed");
-            Error::system(ExitCode::FILE_IO, Role::Generator, what, io_error(&error))
-        })
+        let Some(backups) = context.backups.as_ref() else { return Ok(true) };
+        match backups.keep(context, &work.place()?, stat, BackupFor::Replacing) {
+            Ok(_) => Ok(true),
+            Err(error) => context.failed(Role::Generator, &error).map(|()| false),
+        }
     }
 
     /// A symlink, device, fifo or socket is there already, up to its attributes.
@@ -115,7 +112,9 @@ impl Generator<'_> {
                     return Ok(());
                 }
             } else {
-                self.back_up_replaced(work, stat)?;
+                if !self.back_up_replaced(work, stat)? {
+                    return Ok(());
+                }
             }
         }
         if context.is_dry() {

@@ -31,6 +31,11 @@ impl Serve<'_> {
         let last_phase = if self.terms.protocol.has_item_flags() { 3 } else { 2 };
         if self.round == last_phase && self.job.is_server() {
             self.put_statistics()?;
+        } else if self.round == last_phase && self.peer.output.recorder().is_some() {
+            // Who reads the batch expects them where a server sends them (session.md 14.1).
+            self.peer.output.divert(true).map_err(|error| self.peer.unwritten(error))?;
+            self.put_statistics()?;
+            self.peer.output.divert(false).map_err(|error| self.peer.unwritten(error))?;
         }
         self.commit()?;
         Ok(false)

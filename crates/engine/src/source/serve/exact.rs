@@ -51,7 +51,8 @@ impl Serve<'_> {
     /// Tells that the sink keeps what it has.
     pub(super) fn withhold(&self, index: u32, why: Option<&str>) -> Result<()> {
         let entry = self.lists.entry(index).map_err(|error| self.own(error))?;
-        self.monitor.tell(&Event::Withheld { path: &entry.path(), why });
+        // Of a file with two names neither is made; the one that is there is to be sent again.
+        self.monitor.tell(&Event::Withheld { path: &self.tree.real(&entry.path()), why });
         Ok(())
     }
 

@@ -219,6 +219,11 @@ impl Serve<'_> {
         let start = self.written();
         self.echo(index, item);
         self.put_xattr_values(index, values)?;
+        // The sink at the other end reads no content: it goes into the batch.
+        let diverts = self.job.options.batch.only_write && !self.job.is_server();
+        if diverts {
+            self.peer.output.divert(true).map_err(|error| self.peer.unwritten(error))?;
+        }
         {
             let mut out = self.peer.output.buffer();
             header.to_wire().into_iter().for_each(|field| out.put_i32(field));
@@ -253,6 +258,9 @@ impl Serve<'_> {
             let mut out = self.peer.output.buffer();
             self.tokens.end(&mut out).map_err(|error| Error::wire(Role::Sender, error))?;
             out.extend_from_slice(&digest);
+        }
+        if diverts {
+            self.peer.output.divert(false).map_err(|error| self.peer.unwritten(error))?;
         }
         let data = self.written() - start;
         self.tell_progress(index, file.length(), file.length(), true);

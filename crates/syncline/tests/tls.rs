@@ -1,0 +1,207 @@
+//! `rsyncs://`: our client and a stock daemon behind TLS, ours and openssl's.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test fails, or says why it was skipped"
+)]
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use syncline_tls::Server;
+
+const OURS: &str = env!("CARGO_BIN_EXE_syncline");
+
+/// A stock daemon, and a certificate for `localhost`.
+struct Scene {
+    top: tempfile::TempDir,
+    daemon: Child,
+    port: u16,
+}
+
+impl Scene {
+    fn new(test: &str) -> Option<Self> {
+        let top = tempfile::tempdir().unwrap();
+        let words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out cert.pem -days 2 \
+                     -subj /CN=localhost -addext subjectAltName=DNS:localhost";
+        let certified = Command::new("openssl")
+            .args(words.split_whitespace())
+            .current_dir(top.path())
+            .output()
+            .is_ok_and(|output| output.status.success());
+        std::fs::create_dir_all(top.path().join("m/sub")).unwrap();
+        std::fs::write(top.path().join("m/sub/file"), vec![b'x'; 2_000_000]).unwrap();
+        let owner = if rustix::process::geteuid().is_root() { "uid = 0\ngid = 0\n" } else { "" };
+        let text = format!(
+            "[m]\npath = {}/m\nread only = no\nuse chroot = no\n{owner}",
+            top.path().display()
+        );
+        std::fs::write(top.path().join("rsyncd.conf"), text).unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let daemon = Command::new("rsync")
+            .args(["--daemon", "--no-detach", "--address=127.0.0.1"])
+            .arg(format!("--config={}/rsyncd.conf", top.path().display()))
+            .arg(format!("--port={port}"))
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let (Ok(daemon), true) = (daemon, certified) else {
+            eprintln!("SKIPPED {test}: needs rsync and openssl");
+            return None;
+        };
+        let scene = Self { top, daemon, port };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(Instant::now() < deadline, "the daemon does not listen");
+            thread::yield_now();
+        }
+        Some(scene)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.top.path().join(name)
+    }
+
+    /// Carries connections to the daemon inside TLS by our own server; the port.
+    fn behind_ours(&self) -> u16 {
+        let server = Server::new(&self.path("cert.pem"), &self.path("key.pem")).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (port, daemon) = (listener.local_addr().unwrap().port(), self.port);
+        thread::spawn(move || {
+            for socket in listener.incoming() {
+                let (server, socket) = (server.clone(), socket.unwrap());
+                thread::spawn(move || {
+                    let (plain, theirs) = UnixStream::pair().unwrap();
+                    let onward = TcpStream::connect(("127.0.0.1", daemon)).unwrap();
+                    join(plain, onward);
+                    // A client that does not trust us ends it.
+                    let _ = server.serve(socket, theirs, "the client");
+                });
+            }
+        });
+        port
+    }
+
+    fn ours(&self, trusted: &str, words: &[&str]) -> Output {
+        let mut command = Command::new(OURS);
+        command.arg(format!("--tls-ca={}", self.path(trusted).display()));
+        command.args(words).current_dir(self.top.path()).output().unwrap()
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        self.daemon.kill().unwrap();
+        self.daemon.wait().unwrap();
+    }
+}
+
+/// Copies both ways between two sockets, in the background.
+fn join(plain: UnixStream, onward: TcpStream) {
+    let (mut from, mut to) = (plain.try_clone().unwrap(), onward.try_clone().unwrap());
+    thread::spawn(move || {
+        // Either end may be gone first.
+        let _ = std::io::copy(&mut from, &mut to);
+        let _ = to.shutdown(Shutdown::Write);
+    });
+    let (mut from, mut to) = (onward, plain);
+    thread::spawn(move || {
+        let _ = std::io::copy(&mut from, &mut to);
+        let _ = to.shutdown(Shutdown::Write);
+    });
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&[output.stdout.clone(), output.stderr.clone()].concat()).into_owned()
+}
+
+#[test]
+fn lists_pulls_and_pushes_go_through_tls() {
+    let Some(scene) = Scene::new("lists_pulls_and_pushes_go_through_tls") else { return };
+    let url = format!("rsyncs://localhost:{}/", scene.behind_ours());
+    let output = scene.ours("cert.pem", &[&url]);
+    assert!(output.status.success() && said(&output).starts_with("m  "), "{}", said(&output));
+    let module = format!("{url}m/");
+    let output = scene.ours("cert.pem", &["-a", &module, "got/"]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(std::fs::read(scene.path("got/sub/file")).unwrap().len(), 2_000_000);
+    std::fs::write(scene.path("got/new"), vec![b'y'; 1_000_000]).unwrap();
+    let output = scene.ours("cert.pem", &["-az", "--delete", "got/", &module]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(std::fs::read(scene.path("m/new")).unwrap().len(), 1_000_000);
+}
+
+#[test]
+fn a_stock_daemon_behind_openssl_is_reached() {
+    let Some(scene) = Scene::new("a_stock_daemon_behind_openssl_is_reached") else { return };
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut server = Command::new("openssl")
+        .args(["s_server", "-quiet", "-naccept", "1", "-cert", "cert.pem", "-key", "key.pem"])
+        .args(["-accept", &format!("127.0.0.1:{port}")])
+        .current_dir(scene.top.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let onward = TcpStream::connect(("127.0.0.1", scene.port)).unwrap();
+    let (mut from, mut to) = (server.stdout.take().unwrap(), onward.try_clone().unwrap());
+    thread::spawn(move || {
+        let _ = std::io::copy(&mut from, &mut to);
+        let _ = to.shutdown(Shutdown::Write);
+    });
+    let (mut from, mut to) = (onward, server.stdin.take().unwrap());
+    thread::spawn(move || {
+        let mut piece = [0; 4096];
+        while let Ok(count @ 1..) = from.read(&mut piece) {
+            if to.write_all(&piece[..count]).and_then(|()| to.flush()).is_err() {
+                break;
+            }
+        }
+    });
+    // It accepts one connection: whether it listens can only be read from the kernel's table.
+    let wanted = format!(":{port:04X} ");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !std::fs::read_to_string("/proc/net/tcp").unwrap().contains(&wanted) {
+        assert!(Instant::now() < deadline, "openssl does not listen");
+        thread::yield_now();
+    }
+    let url = format!("rsyncs://localhost:{port}/m/");
+    let output = scene.ours("cert.pem", &["-a", "-4", &url, "got/"]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(std::fs::read(scene.path("got/sub/file")).unwrap().len(), 2_000_000);
+    server.kill().unwrap();
+    server.wait().unwrap();
+}
+
+#[test]
+fn whoever_is_not_trusted_is_not_spoken_to() {
+    let Some(scene) = Scene::new("whoever_is_not_trusted_is_not_spoken_to") else { return };
+    let port = scene.behind_ours();
+    let url = format!("rsyncs://127.0.0.1:{port}/m/");
+    let output = scene.ours("cert.pem", &["-a", &url, "got/"]);
+    assert_eq!(output.status.code(), Some(10), "{}", said(&output));
+    assert!(said(&output).contains("rsync: TLS with 127.0.0.1"), "{}", said(&output));
+    let run = |variables: &[(&str, &str)]| {
+        let mut command = Command::new(OURS);
+        command.args(["-a", &url, "got/"]).current_dir(scene.top.path());
+        command.env_remove("RSYNC_SSL_CA_CERT").envs(variables.iter().copied()).output().unwrap()
+    };
+    assert_eq!(run(&[]).status.code(), Some(10), "the system does not know the certificate");
+    let named = [("RSYNC_SSL_CA_CERT", "cert.pem")];
+    assert_eq!(run(&named).status.code(), Some(10), "another name");
+    let output = run(&[named[0], ("RSYNC_SSL_SKIP_HOSTNAME_CHECK", "1")]);
+    assert!(output.status.success(), "{}", said(&output));
+    let output = run(&[("RSYNC_SSL_CA_CERT", "")]);
+    assert!(output.status.success(), "{}", said(&output));
+    let output = scene.ours("missing.pem", &["-a", &url, "got/"]);
+    assert!(said(&output).contains("missing.pem"), "{}", said(&output));
+    let plain = format!("rsyncs://localhost:{}/m/", scene.port);
+    let output = scene.ours("cert.pem", &["-a", "--timeout=20", &plain, "got/"]);
+    assert_eq!(output.status.code(), Some(10), "no TLS there: {}", said(&output));
+}
