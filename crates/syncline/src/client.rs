@@ -445,7 +445,10 @@ fn local_server(options: &Options, destination: &[u8]) -> Result<Vec<Vec<u8>>, E
 fn merge(result: Result<ExitCode, Error>, status: ExitCode) -> Result<ExitCode, Error> {
     match result {
         Ok(code) if status.number() > code.number() => Ok(status),
-        Err(error) if matches!(error, Error::Closed { .. }) && status.number() > 12 => {
+        Err(error)
+            if (matches!(error, Error::Closed { .. }) || error.exit_code() == ExitCode::SOCKET)
+                && status.number() > ExitCode::STREAM.number() =>
+        {
             Err(Error::fatal(status, error.to_string()))
         }
         result => result,

@@ -72,5 +72,8 @@ fn stop_at(job: &Job, time: Timestamp) -> io::Result<()> {
 fn end_hard(temporaries: &TempFiles, code: ExitCode) -> ! {
     thread::sleep(PATIENCE);
     temporaries.remove_all();
+    if code == ExitCode::TIMEOUT {
+        crate::fail(AT_LIMIT, code);
+    }
     std::process::exit(code.number().into());
 }

@@ -165,9 +165,12 @@ impl Keep {
         flags
     }
 
-    /// What is told of a non-directory that stays: of one with special bits, stock looks after the owner was set, which
-    /// takes them away.
+    /// What is told of a non-directory that stays. Stock looks at the mode after the owner was set, which takes special
+    /// bits away, and after the access list was, which brings the mode with it.
     pub(crate) fn told(&self, flags: ItemFlags, stat: &Stat, mode: Option<u32>) -> ItemFlags {
+        if flags.contains(ItemFlags::REPORT_ACL) {
+            return flags.without(ItemFlags::REPORT_PERMISSIONS);
+        }
         let owners = ItemFlags::REPORT_OWNER | ItemFlags::REPORT_GROUP;
         let permissions = stat.permissions();
         if !flags.intersects(owners) || permissions & 0o6000 == 0 || self.fakes {

@@ -138,10 +138,6 @@ impl Context<'_> {
         let flags = self.keep.differences(entry, stat, mode, written);
         let Some(place) = place.filter(|_| self.dressing.is_needed()) else { return flags };
         let more = self.dressing.differences(entry, Object::from(place), stat, mode);
-        // Of other objects than directories stock tells a list that differs in the place of a mode that does.
-        if more.contains(ItemFlags::REPORT_ACL) && !entry.is_directory() {
-            return flags.without(ItemFlags::REPORT_PERMISSIONS) | more;
-        }
         flags | more
     }
 
