@@ -5,6 +5,7 @@
 mod common;
 
 use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -187,11 +188,14 @@ fn a_client_that_goes_away_in_the_middle_ends_its_session() {
     let mut slow = std::process::Command::new("rsync")
         .args(["--bwlimit=64", &daemon.url("m/big")])
         .arg(daemon.path("copy"))
+        .process_group(0)
         .spawn()
         .unwrap();
     wait_until("the session runs", || daemon.processes() == 2);
     wait_until("data flows", || daemon.log().contains("rsync on m/big"));
-    slow.kill().unwrap();
+    // Both of its processes.
+    let group = rustix::process::Pid::from_child(&slow);
+    rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap();
     slow.wait().unwrap();
     wait_until("the session has ended", || daemon.processes() == 1);
     let copied = client(&[&daemon.url("m/big"), daemon.path("copy2").to_str().unwrap()]);
