@@ -56,7 +56,10 @@ fn waiting(outbox: &Outbox<Memory>) -> Vec<(Vec<u8>, Todo)> {
     outbox.queue().iter().map(shown).collect()
 }
 
-fuzz_target!(|input: (&[u8], u8, Vec<(&[u8], u8)>)| {
+/// A journal as found, a limit, and changes to push: path and kind.
+type Input<'a> = (&'a [u8], u8, Vec<(&'a [u8], u8)>);
+
+fuzz_target!(|input: Input<'_>| {
     let (bytes, limit, changes) = input;
     let limit = usize::from(limit) + 1;
     let disk = Memory::default();

@@ -18,7 +18,7 @@ fn run(folder: &Path, program: &str, words: &[&str]) -> (bool, String) {
 }
 
 fn lines(from: u32, to: u32) -> String {
-    (from..to).map(|number| format!("{number}\n")).collect()
+    (from..to).map(|number| number.to_string() + "\n").collect()
 }
 
 /// A source, and two destinations that hold an older version of it.

@@ -1,5 +1,7 @@
 //! What a user sees who types something odd.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use common::{Bench, OURS, words};

@@ -107,14 +107,13 @@ impl Generator<'_> {
             .as_ref()
             .is_some_and(|stat| stat.is_dir() || context.options().data.temp_dir.is_some());
         if let Some(stat) = &old {
-            if directly {
-                if !self.clear_way(work, stat, kind_words(work.entry.kind()))? {
-                    return Ok(());
-                }
+            let is_clear = if directly {
+                self.clear_way(work, stat, kind_words(work.entry.kind()))?
             } else {
-                if !self.back_up_replaced(work, stat)? {
-                    return Ok(());
-                }
+                self.back_up_replaced(work, stat)?
+            };
+            if !is_clear {
+                return Ok(());
             }
         }
         if context.is_dry() {
