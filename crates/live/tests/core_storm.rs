@@ -113,6 +113,7 @@ fn r154_a_storm_ends_with_all_targets_equal() {
     }
     let seeds = std::env::var("SYNCLINE_STORM_SEEDS").ok().and_then(|text| text.parse().ok());
     for seed in 1..=seeds.unwrap_or(2) {
+        eprintln!("storm of seed {seed}");
         storm(seed, 3);
     }
 }

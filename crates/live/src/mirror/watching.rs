@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::Zoned;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use syncline_conf::live::{ChangeKind, Schedule};
-use syncline_fs::RelPathBuf;
+use syncline_fs::{RelPath, RelPathBuf};
 use syncline_watch::settle::{Rules, Settler};
 use syncline_watch::{Backend, Change, Joiner, Options, Root, Watcher};
 
@@ -278,6 +278,15 @@ impl Thread {
             _ => {}
         }
         self.merge_file_changed(now, change);
+        if let Change::Appeared { place, .. }
+        | Change::Vanished { place, .. }
+        | Change::Renamed { from: place, .. } = change
+            && let Ok(path) = RelPath::new(&place.path)
+        {
+            for desk in &self.setting.desks {
+                desk.left(path);
+            }
+        }
         if let Some((from, to, directory)) = self.planner().note(change) {
             for desk in &self.setting.desks {
                 desk.moved(from.as_path(), to.as_path(), directory);

@@ -81,6 +81,11 @@ impl Desk {
         }
     }
 
+    /// Forgets renames to this path or below it: what has the name now is something else.
+    pub(crate) fn left(&self, path: RelPath<'_>) {
+        self.lock().moves.forget(path);
+    }
+
     /// Ends as a program should.
     pub(crate) fn close(self) -> Result<(), crate::Error> {
         self.inner.into_inner().unwrap_or_else(PoisonError::into_inner).outbox.close()

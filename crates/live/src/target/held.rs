@@ -45,7 +45,9 @@ impl Held {
 
     /// This path is to be tried again after a rest.
     pub(crate) fn rest(&mut self, due: Duration, path: Vec<u8>, todo: Todo) {
-        self.0.entry(path).or_insert(Entry { todo, due, failure: None });
+        let entry = self.0.entry(path).or_insert(Entry { todo, due, failure: None });
+        // One that failed before may be here although the queue had it.
+        entry.due = entry.due.min(due);
     }
 
     /// The path arrived, or is in the queue again.

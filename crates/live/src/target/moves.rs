@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use syncline_fs::RelPathBuf;
+use syncline_fs::{RelPath, RelPathBuf};
 
 /// A hint that found no use within this time is dropped.
 const KEPT: Duration = Duration::from_secs(30);
@@ -34,6 +34,11 @@ impl Moves {
         if from != to && self.0.len() < MOST {
             self.0.push(Move { from, to, directory, at: now });
         }
+    }
+
+    /// Nothing is to be linked at this path or below it.
+    pub(crate) fn forget(&mut self, path: RelPath<'_>) {
+        self.0.retain(|hint| !hint.to.as_path().starts_with(path));
     }
 
     /// Those whose new name is in the batch, and which do not use each other's names. An old name that is in a batch is
@@ -93,6 +98,10 @@ mod tests {
         assert_eq!(taken(&[("a", "b"), ("a", "c")]), [("a".into(), "c".into())]);
         assert!(taken(&[("a", "b"), ("b", "a")]).is_empty());
         let mut all = Moves::default();
+        all.add(Duration::ZERO, path("a"), path("b/c"), false);
+        // The new name was left again.
+        all.forget(path("b").as_path());
+        assert!(all.is_empty());
         all.add(Duration::ZERO, path("a"), path("b"), false);
         // The old name is removed first: later there is nothing to link to.
         assert!(all.take(|_| false, |_| true).is_empty());

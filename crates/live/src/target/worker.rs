@@ -1,6 +1,6 @@
 //! The thread that brings one target up to date, and keeps it so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::hooks::{Change, Hooks};
 use crate::log::Log;
 use crate::mirror::{Bell, Source, Wish};
 use crate::push::{Keep, Load, Outcome, Route};
-use crate::queue::{Batch, Pending, Todo};
+use crate::queue::{Batch, Below, Pending, Todo};
 use crate::state::{BatchReport, BatchResult, ByteCounts, Pulse, Registry, State, TargetStatus};
 
 /// The least number of removals that a batch may hold without a person's word.
@@ -413,8 +413,18 @@ impl Worker {
                 self.succeeded(&sum, batch.entries.len() as u64, BatchResult::Ok, &batch.entries);
             }
             Err(failed) => {
+                let torn = matches!(failed.verdict, Verdict::Transient | Verdict::Stalled)
+                    && (sum.bytes.sent > 0 || sum.bytes.literal > 0)
+                    && self.setting.removes
+                    && !self.no_delete;
                 self.desk.change(|inner, now| {
                     inner.outbox.give_back(now);
+                    if torn {
+                        // A receiver that was killed leaves temporary files behind.
+                        for directory in directories(batch) {
+                            inner.outbox.push(now, directory.as_path(), Todo::names());
+                        }
+                    }
                     // Some of them took it for granted that this batch arrives.
                     inner.moves = Moves::default();
                 });
@@ -705,6 +715,13 @@ const RENEWED_WITHIN: Duration = Duration::from_secs(5);
 
 /// No wait is shorter.
 const TICK: Duration = Duration::from_millis(1);
+
+/// The directories in which a batch writes files without comparing what is there.
+fn directories(batch: &Batch) -> BTreeSet<RelPathBuf> {
+    let is_alone = |todo| matches!(todo, Todo::Look(look) if look.below == Below::Nothing);
+    let written = batch.entries.iter().filter(|entry| is_alone(entry.todo));
+    written.map(|entry| entry.path.as_path().parent().to_owned()).collect()
+}
 
 /// Any random number; without one, retries of several targets may fall together.
 fn chance() -> u32 {

@@ -32,6 +32,9 @@ pub enum Line {
     },
 }
 
+/// No file is on it: groups of hard links that are made up.
+const NO_DEVICE: u64 = u32::MAX as u64;
+
 /// What one look at a path found.
 enum Found {
     Present(Stat),
@@ -45,6 +48,8 @@ struct Listed {
     base: Arc<Base>,
     /// Names in the list, each of which stands in it once, and whether they are directories.
     names: HashMap<Vec<u8>, bool>,
+    /// Files that are listed under two names.
+    moved: u64,
 }
 
 impl Scan<'_> {
@@ -60,7 +65,7 @@ impl Scan<'_> {
             }
         };
         self.filter.set_root(&Self::root_of(&base));
-        let mut listed = Listed { number, base, names: HashMap::new() };
+        let mut listed = Listed { number, base, names: HashMap::new(), moved: 0 };
         for line in lines {
             match line {
                 Line::Path(path) => self.list_path(&mut listed, path.as_path())?,
@@ -192,7 +197,9 @@ impl Scan<'_> {
             return self.list_path(listed, to);
         }
         let Some(mut entry) = self.entry_of(listed, to, &stat)? else { return Ok(()) };
-        entry.hard_link = Some(HardLink::Inode { device: stat.dev, inode: stat.ino });
+        // A group of its own for each: while a list is made the number of a removed file goes to a new one.
+        listed.moved += 1;
+        entry.hard_link = Some(HardLink::Inode { device: NO_DEVICE, inode: listed.moved });
         let old = FileEntry { name: from.as_bytes().to_vec(), ..entry.clone() };
         self.tree.alias(from.as_bytes(), to.as_bytes());
         self.add_listed(listed, entry, stat.dev)?;
