@@ -102,7 +102,7 @@ fn storm(seed: u64, seconds: u64) {
         over.store(true, Ordering::Relaxed);
     });
     for target in ["t0", "t1", "t2"] {
-        bench.until_equal(target);
+        bench.until_equal_told(target, &["t0", "t1", "t2"]);
     }
 }
 

@@ -205,6 +205,11 @@ impl Bench {
 
     /// Waits until the tree below `name` is what the source is.
     pub(crate) fn until_equal(&self, name: &str) {
+        self.until_equal_told(name, &[name]);
+    }
+
+    /// The same; what is told if it does not happen is how each of `others` differs.
+    pub(crate) fn until_equal_told(&self, name: &str, others: &[&str]) {
         let begun = Instant::now();
         loop {
             let (ours, theirs) = (tree(&self.path("source")), tree(&self.path(name)));
@@ -213,8 +218,11 @@ impl Bench {
             }
             assert!(
                 begun.elapsed() < PATIENCE,
-                "{name} is not equal: {}\n{}",
-                difference(&ours, &theirs),
+                "{name} is not equal: {:?}\n{}",
+                others
+                    .iter()
+                    .map(|other| (other, difference(&ours, &tree(&self.path(other)))))
+                    .collect::<Vec<_>>(),
                 self.log()
             );
             std::thread::sleep(Duration::from_millis(10));
