@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::Arc;
 
-use syncline_conf::live::{Config, Deletion, Mirror, OptionValue, Target};
+use syncline_conf::live::{Config, Deletion, Mirror, OptionValue, Target, Warm};
 use syncline_engine::ExitCode;
 use syncline_engine::source::Line;
 use syncline_fs::RelPath;
@@ -41,6 +41,7 @@ pub(crate) fn unperformed(mirror: &Mirror) -> Option<&'static str> {
         ("verify", mirror.verify.is_some()),
         ("verify-content", mirror.verify_content),
         ("transient", !mirror.transient.is_empty()),
+        ("warm = \"module\"", mirror.targets.iter().any(|target| target.warm == Warm::Module)),
     ];
     keys.into_iter().find(|(_, asked)| *asked).map(|(key, _)| key)
 }
