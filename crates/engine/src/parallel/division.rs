@@ -219,9 +219,9 @@ mod tests {
             &[("./", 0), ("f", 10), ("a/", 0), ("a/x", 9_000_000), ("b/", 0), ("b/x", 8_000_000)],
         );
         let rules = divide(&found, 2).unwrap();
-        assert_eq!(rules[0], ["S /b", "H *"]);
-        assert_eq!(rules[1], ["-sr /b"]);
-        assert_eq!(rules[2], ["S /b", "-sr /*"]);
+        assert_eq!(rules[0], ["S /a", "H *"]);
+        assert_eq!(rules[1], ["-sr /a"]);
+        assert_eq!(rules[2], ["S /a", "-sr /*"]);
         assert_eq!(rules.len(), 3);
     }
 
@@ -238,11 +238,10 @@ mod tests {
             ],
         );
         let rules = divide(&found, 2).unwrap();
-        assert_eq!(rules[1], ["-sr /src/a/c"]);
-        assert_eq!(
-            rules[2],
-            ["S /src", "S /src/a", "S /src/a/c", "-sr /src/*", "-sr /src/a/*", "-sr /*"]
-        );
+        assert_eq!(rules[1], ["-sr /src/a/b", "-sr /src/d"]);
+        let shown = ["S /src", "S /src/a", "S /src/a/b", "S /src/d"];
+        assert_eq!(rules[2][..4], shown);
+        assert_eq!(rules[2][4..], ["-sr /src/*", "-sr /src/a/*", "-sr /*"]);
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub use weigh::weigh;
 
 use syncline_filter::{ListedRule, Rules};
 use syncline_options::Options;
-use syncline_options::options::{DeleteWhen, MissingArguments, Partial, RemoveSource};
+use syncline_options::options::{DeleteWhen, MissingArguments, Partial};
 
 /// Below this version what the rules of a division say cannot be told to a peer.
 pub const OLDEST_PROTOCOL: u8 = 30;
@@ -54,7 +54,7 @@ pub fn obstacle(options: &Options, rules: &Rules, sources: usize) -> Option<&'st
         (delete.when == DeleteWhen::Delay, "--delete-delay deletes after everything is copied"),
         (delete.max.is_some(), "--max-delete counts all deletions"),
         (select.missing_arguments == MissingArguments::Delete, "--delete-missing-args"),
-        (select.remove_source == Some(RemoveSource::Sent), "--remove-sent-files"),
+        (select.remove_source.is_some(), "removing sources changes the times of their directories"),
         (
             reads_directories && (deletes || sources > 1),
             "rule files in directories are read in the order of one session",
@@ -78,7 +78,6 @@ pub fn survey_options(options: &Options) -> Options {
     asked.attributes.xattrs = 0;
     asked.attributes.owner = false;
     asked.attributes.group = false;
-    asked.select.remove_source = None;
     without_deletion(&mut asked);
     asked
 }

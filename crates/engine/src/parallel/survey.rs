@@ -60,7 +60,7 @@ impl Survey {
 
     pub(super) fn add(&mut self, path: Vec<u8>, directory: Option<u32>, size: u64, levels: usize) {
         if let Some(mode) = directory {
-            let depth = path.iter().filter(|&&byte| byte == b'/').count() + 1;
+            let depth = path.split(|&byte| byte == b'/').count();
             let is_last = path != b"." && depth >= levels;
             // What is below was not seen: a large directory holds many names.
             let below = if is_last { size / NAME } else { 0 };
