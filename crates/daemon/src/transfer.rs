@@ -136,7 +136,7 @@ pub(crate) fn run(session: Session<'_>, mut entry: Entry, request: Request) -> u
         }
     }
     if let Some(link) = lingering {
-        link.close();
+        if result.is_err() { link.close_patiently() } else { link.close() }
     }
     code.number()
 }
