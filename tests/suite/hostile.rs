@@ -61,12 +61,12 @@ impl FalseDaemon {
         let thread = std::thread::spawn(move || {
             let (stream, _) = listener.accept().unwrap();
             // The client may have gone away at any point.
-            let _ = Self::serve(stream, until, then);
+            let _ = Self::serve(stream, until, &then);
         });
         Self { port, thread }
     }
 
-    fn serve(mut stream: TcpStream, until: Until, then: Then) -> std::io::Result<()> {
+    fn serve(mut stream: TcpStream, until: Until, then: &Then) -> std::io::Result<()> {
         stream.set_read_timeout(Some(LIMIT))?;
         let mut input = BufReader::new(stream.try_clone()?);
         let mut line = String::new();
@@ -88,7 +88,7 @@ impl FalseDaemon {
         if until >= Until::Settled {
             stream.write_all(&[1, 0, 0, 0])?;
         }
-        if let Then::Says(bytes) | Then::SaysAndStalls(bytes) = &then {
+        if let Then::Says(bytes) | Then::SaysAndStalls(bytes) = then {
             stream.write_all(bytes)?;
         }
         if matches!(then, Then::Says(_)) {
@@ -115,7 +115,7 @@ impl Scene {
 
     /// A pull, within bounds of time and memory.
     fn pull(&self, until: Until, then: Then, words: &[&str]) -> Outcome {
-        let what = format!("{until:?} {:.200?}", then);
+        let what = format!("{until:?} {then:.200?}");
         let daemon = FalseDaemon::start(until, then);
         let mut command = self.sandbox.command("/bin/sh");
         command
@@ -218,7 +218,9 @@ fn lengths_beyond_reason_are_refused_before_anything_is_reserved() {
     let item = |sums: [i32; 4]| {
         let mut all = 1_i32.to_le_bytes().to_vec();
         all.extend([0x00, 0x80]);
-        sums.iter().for_each(|field| all.extend(field.to_le_bytes()));
+        for field in sums {
+            all.extend(field.to_le_bytes());
+        }
         all.extend([b'x'; 1000]);
         [begun.clone(), data(&all)].concat()
     };
