@@ -130,7 +130,8 @@ impl Peer {
         let end = Instant::now() + HEARING;
         let seconds = HEARING.as_secs();
         self.clock.touch();
-        self.clock.set_limit(self.clock.limit().map_or(seconds, |own| own.as_secs().min(seconds)) as u32);
+        self.clock
+            .set_limit(self.clock.limit().map_or(seconds, |own| own.as_secs().min(seconds)) as u32);
         while Instant::now() < end {
             match self.input.fill_buf() {
                 Ok([]) => return,
