@@ -118,6 +118,8 @@ struct Watching {
     complete: bool,
     watches: u64,
     watch_limit: u64,
+    polled: u64,
+    poll_seconds: f64,
     overflows: u64,
     rescans: Rescans,
     hooks: HookCounts,
@@ -175,6 +177,12 @@ impl MirrorStatus {
         (status.watches, status.watch_limit) = (watches, limit);
     }
 
+    /// So many directories have no watch and are looked at this often.
+    pub fn set_polled(&self, directories: u64, seconds: f64) {
+        let mut status = lock(&self.status);
+        (status.polled, status.poll_seconds) = (directories, seconds);
+    }
+
     /// The kernel's queue ran over.
     pub fn overflow(&self) {
         lock(&self.status).overflows += 1;
@@ -225,6 +233,8 @@ impl MirrorStatus {
             watching: status.complete,
             watches: status.watches,
             watch_limit: status.watch_limit,
+            polled: status.polled,
+            poll_seconds: status.poll_seconds,
             overflows: status.overflows,
             rescans: status.rescans,
             hooks: status.hooks,
