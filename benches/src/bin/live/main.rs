@@ -90,6 +90,8 @@ struct Bench {
     others: Vec<String>,
     /// Between the tool and its first target, if there is one.
     relay: Option<relay::Relay>,
+    /// The target is a file system of its own.
+    is_mounted: bool,
     wanted: Wanted,
 }
 
@@ -197,7 +199,8 @@ impl Bench {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let (name, daemon) = (tool.to_owned(), None);
         let (tool, others, relay) = (None, Vec::new(), None);
-        let mut bench = Self { top, port, daemon, name, tool, others, relay, wanted };
+        let is_mounted = false;
+        let mut bench = Self { top, port, daemon, name, tool, others, relay, is_mounted, wanted };
         bench.daemon_up()?;
         Ok(bench)
     }
@@ -372,8 +375,9 @@ impl Drop for Bench {
     fn drop(&mut self) {
         self.kill();
         let _ = self.daemon_down();
-        // It is one in a single job.
-        let _ = rustix::mount::unmount(self.target(""), rustix::mount::UnmountFlags::empty());
+        if self.is_mounted {
+            let _ = Command::new("umount").arg("-l").arg(self.target("")).status();
+        }
     }
 }
 

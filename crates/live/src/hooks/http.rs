@@ -233,7 +233,7 @@ fn converse(mut socket: impl Patient, request: &[u8], until: Instant) -> io::Res
 }
 
 /// The first status of an answer that is more than "continue", once it is there.
-fn status(mut head: &[u8]) -> io::Result<Option<u16>> {
+pub fn status(mut head: &[u8]) -> io::Result<Option<u16>> {
     let wrong = || io::Error::other("the answer is not HTTP");
     loop {
         let Some(end) = head.windows(2).position(|window| window == b"\r\n") else {
@@ -242,7 +242,10 @@ fn status(mut head: &[u8]) -> io::Result<Option<u16>> {
         let line = str::from_utf8(head.get(..end).unwrap_or_default()).map_err(|_| wrong())?;
         let mut words = line.split(' ');
         let version = words.next().unwrap_or_default();
-        let status = words.next().and_then(|word| word.parse().ok()).ok_or_else(wrong)?;
+        let digits =
+            |word: &&str| word.len() == 3 && word.bytes().all(|byte| byte.is_ascii_digit());
+        let status = words.next().filter(digits).and_then(|word| word.parse().ok());
+        let status = status.ok_or_else(wrong)?;
         if !version.starts_with("HTTP/1.") {
             return Err(wrong());
         }
@@ -346,6 +349,8 @@ mod tests {
         assert_eq!(status(b"HTTP/1.0 204 No Content\r\n").unwrap(), Some(204));
         assert_eq!(status(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 500\r\n").unwrap(), Some(500));
         assert!(status(b"SSH-2.0\r\n").is_err());
-        assert!(status(b"HTTP/1.1 x\r\n").is_err());
+        for wrong in ["HTTP/1.1 x\r\n", "HTTP/1.1 +20\r\n", "HTTP/1.1 2000\r\n", "HTTP/1.1\r\n"] {
+            assert!(status(wrong.as_bytes()).is_err(), "{wrong}");
+        }
     }
 }

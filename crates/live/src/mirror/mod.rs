@@ -3,6 +3,7 @@
 mod expression;
 mod hiding;
 mod planner;
+mod repeats;
 mod source;
 mod watching;
 

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -16,6 +17,7 @@ use syncline_fs::{RelPath, RelPathBuf};
 use syncline_watch::settle::{Rules, Settler};
 use syncline_watch::{Backend, Change, Joiner, OnLimit, Options, Root, Watcher};
 
+use super::repeats::Repeats;
 use super::{Hiding, Planner, Source};
 use crate::hooks::{self, Hooks};
 use crate::log::Log;
@@ -125,6 +127,7 @@ struct Thread {
     check_timer: Option<Timer>,
     /// Part of the source is without watches.
     polls: bool,
+    repeats: Repeats,
 }
 
 impl Thread {
@@ -134,9 +137,19 @@ impl Thread {
         let keep = |schedule: &Schedule| Timer::new(schedule, &Zoned::now(), now);
         let timer = setting.schedule.as_ref().map(keep);
         let check_timer = setting.verify.as_ref().map(keep);
-        let joiner = Joiner::default();
-        let (blocked, polls, told) = (false, false, 0);
-        Self { setting, bell, pulse, settler, joiner, blocked, told, timer, check_timer, polls }
+        Self {
+            setting,
+            bell,
+            pulse,
+            settler,
+            joiner: Joiner::default(),
+            blocked: false,
+            told: 0,
+            timer,
+            check_timer,
+            polls: false,
+            repeats: Repeats::default(),
+        }
     }
 
     fn run(mut self) {
@@ -398,12 +411,32 @@ impl Thread {
         if changes.is_empty() {
             return;
         }
+        self.look_for_loops(now, &changes);
         for desk in &self.setting.desks {
             desk.push(&changes);
         }
         if self.setting.desks.is_empty() {
             self.told += 1;
             self.setting.hooks.batch("", self.told, &self.arrived(&changes));
+        }
+    }
+
+    /// A file that is written again and again without a difference is mirrored back by somebody (R96).
+    fn look_for_loops(&mut self, now: Duration, changes: &[(RelPathBuf, Todo)]) {
+        let written = |todo: &Todo| matches!(todo, Todo::Look(look) if look.content);
+        for (path, _) in changes.iter().filter(|(_, todo)| written(todo)) {
+            let look = || {
+                let at = self.setting.path.join(OsStr::from_bytes(path.as_bytes()));
+                let data = at.symlink_metadata().ok()?;
+                Some((data.len(), data.mtime(), data.mtime_nsec()))
+            };
+            if self.repeats.note(now, path.as_bytes(), look) {
+                self.setting.log.warn(format_args!(
+                    "mirror={} {} is written again and again without a difference: does somebody mirror it back?",
+                    self.setting.name,
+                    String::from_utf8_lossy(path.as_bytes())
+                ));
+            }
         }
     }
 
