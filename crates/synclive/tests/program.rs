@@ -206,7 +206,7 @@ fn r6_once_ends_with_the_code_of_the_worst_target() {
     assert!(!bench.path("t/foreign").exists());
     let nowhere = format!("rsync://127.0.0.1:{}/m", Bench::free_port());
     assert_eq!(code(&synclive(["once", &source, &nowhere, &bench.text("local")])), 10);
-    let unknown = daemon.url().replace("/m", "/unknown");
+    let unknown = daemon.url().replace("/m/", "/unknown/");
     assert_eq!(code(&synclive(["once", &source, &unknown])), 5);
 }
 

@@ -126,7 +126,7 @@ fn r121_twenty_targets_share_what_is_read_of_a_file() {
     }
     let bench = Bench::new();
     let daemon = Daemon::start(&bench.path("daemon"), &bench.path("t"), "");
-    let urls: Vec<String> = (0..20).map(|number| format!("{}/t{number}/", daemon.url())).collect();
+    let urls: Vec<String> = (0..20).map(|number| format!("{}t{number}/", daemon.url())).collect();
     for number in 0..20 {
         fs::create_dir_all(bench.path(&format!("t/t{number}"))).unwrap();
     }

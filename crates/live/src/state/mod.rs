@@ -465,7 +465,11 @@ impl TargetStatus {
             name,
             url: self.url.clone(),
             state: if is_behind { State::Behind } else { status.state },
-            reason: status.reason.clone(),
+            reason: if is_behind {
+                "changes wait and are being sent".to_owned()
+            } else {
+                status.reason.clone()
+            },
             state_seconds: ago(status.since),
             lag,
             lag_history: status.lag.history(now),
