@@ -408,7 +408,7 @@ fn r92_a_directory_that_cannot_be_read_proves_nothing() {
     bench.start("", &[&daemon.url()]);
     bench.until_equal("t");
     bench.stop();
-    fs::set_permissions(bench.source("d"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(bench.source("d"), fs::Permissions::from_mode(0o000)).unwrap();
     fs::write(bench.path("t/foreign"), "").unwrap();
     bench.start("", &[&daemon.url()]);
     until("it was compared", || bench.log().matches("everything is compared").count() == 2);
@@ -547,16 +547,15 @@ fn r105_a_changed_acl_or_extended_attribute_alone_arrives() {
 #[test]
 fn r107_a_sparse_file_stays_sparse_and_a_long_transfer_is_shown() {
     let test = "r107_a_sparse_file_stays_sparse_and_a_long_transfer_is_shown";
-    // So that the holes cost nothing on the way.
-    let settings = "options = { archive = true, sparse = true, compress = true }";
+    let settings = "options = { archive = true, sparse = true }";
     let Some((bench, _daemon)) = mirrored(test, settings, "bwlimit = \"200K\"", |_| {}) else {
         return;
     };
     let file = fs::File::create(bench.source("sparse")).unwrap();
-    file.set_len(64 << 20).unwrap();
+    file.set_len(1 << 20).unwrap();
     drop(file);
     let noise: Vec<u8> =
-        (0..1_500_000_u64).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect();
+        (0..1_300_000_u64).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect();
     fs::write(bench.source("z-long"), noise).unwrap();
     let progress = || {
         let snapshot = bench.registry.snapshot(bench.registry.now());
@@ -570,6 +569,6 @@ fn r107_a_sparse_file_stays_sparse_and_a_long_transfer_is_shown() {
     let seen = seen.unwrap();
     assert!(seen.done < seen.total, "{seen:?}");
     bench.until_equal("t");
-    assert!(bench.path("t/sparse").metadata().unwrap().blocks() * 512 < 8 << 20);
+    assert!(bench.path("t/sparse").metadata().unwrap().blocks() * 512 < 1 << 19);
     until("and no longer", || progress().is_none());
 }

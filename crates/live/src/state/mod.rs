@@ -575,7 +575,12 @@ mod tests {
         assert_eq!(registry.snapshot(SECOND * 2).mirrors[0].targets[0].state, State::Live);
         assert!(registry.snapshot(SECOND * 60).unhealthy(SECOND * 60).is_empty());
         let lines = registry.snapshot(SECOND * 62).unhealthy(SECOND * 60);
-        assert_eq!(lines, ["mirror=www target=web1 state=behind lag=61.0s paths=1"]);
+        assert_eq!(
+            lines,
+            [
+                "mirror=www target=web1 state=behind lag=61.0s paths=1 changes wait and are being sent"
+            ]
+        );
         let _ = target.set_state(SECOND, State::Misconfigured, "auth failed");
         let lines = registry.snapshot(SECOND).unhealthy(SECOND * 60);
         assert!(lines[0].ends_with("state=misconfigured lag=0.0s paths=1 auth failed"));
