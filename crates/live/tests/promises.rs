@@ -548,14 +548,14 @@ fn r105_a_changed_acl_or_extended_attribute_alone_arrives() {
 fn r107_a_sparse_file_stays_sparse_and_a_long_transfer_is_shown() {
     let test = "r107_a_sparse_file_stays_sparse_and_a_long_transfer_is_shown";
     let settings = "options = { archive = true, sparse = true }";
-    let Some((bench, _daemon)) = mirrored(test, settings, "bwlimit = \"200K\"", |_| {}) else {
+    let Some((bench, _daemon)) = mirrored(test, settings, "bwlimit = \"300K\"", |_| {}) else {
         return;
     };
     let file = fs::File::create(bench.source("sparse")).unwrap();
     file.set_len(1 << 20).unwrap();
     drop(file);
     let noise: Vec<u8> =
-        (0..1_300_000_u64).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect();
+        (0..3_500_000_u64).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect();
     fs::write(bench.source("z-long"), noise).unwrap();
     let progress = || {
         let snapshot = bench.registry.snapshot(bench.registry.now());
