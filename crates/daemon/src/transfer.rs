@@ -43,6 +43,11 @@ pub(crate) fn run(session: Session<'_>, mut entry: Entry, request: Request) -> u
     let lingering = link.linger();
     let (reader, writer) = link.into_parts();
     let mut job = Job::new(options.clone(), Place::Server);
+    // The client says whether names are converted, the module to what.
+    job.charset = entry.charset.take().filter(|_| options.connection.iconv.is_some());
+    if job.charset.is_none() {
+        job.options.connection.iconv = None;
+    }
     let converter = entry.name_converter.take();
     let loss = converter.as_ref().map(NameConverter::loss);
     if let Some(loss) = &loss {
@@ -280,7 +285,7 @@ impl Output for Told {
         let kind = match class {
             Class::Info => TextKind::Info,
             Class::Warning => TextKind::Warning,
-            Class::Error => TextKind::Error,
+            Class::Error | Class::Foreign => TextKind::Error,
             Class::TransferError => TextKind::TransferError,
             Class::Log => return self.log.info(text),
             Class::ClientInfo => return,
@@ -290,6 +295,11 @@ impl Output for Told {
         } else {
             self.log.warn(text);
         }
-        self.voice.send(Message::Text { kind, text: text.to_vec() });
+        let message = Message::Text { kind, text: text.to_vec() };
+        if class == Class::Foreign {
+            self.voice.send_as_it_is(message);
+        } else {
+            self.voice.send(message);
+        }
     }
 }

@@ -41,6 +41,8 @@ pub enum Class {
     Error,
     /// Standard error, and the log; the run ends with 23.
     TransferError,
+    /// As [`Class::Error`]; the text is in the wire's charset already.
+    Foreign,
 }
 
 /// Takes rendered text. A line comes with its newline; text without one is a line under way.
@@ -402,6 +404,7 @@ impl Observer for Report {
                     Severity::Warning => Class::Warning,
                     Severity::Error => Class::Error,
                     Severity::Transfer => Class::TransferError,
+                    Severity::Foreign => Class::Foreign,
                 };
                 state.put_line(class, &problem.text);
             }
