@@ -202,7 +202,10 @@ impl Terms {
     /// Whether targets of symlinks are converted where names are (docs/spec filelist.md 4.11).
     pub fn converts_targets(&self, options: &Options) -> bool {
         match (&options.server, self.side) {
-            (Some(server), Side::Server) => server.capabilities.letters().contains(&b's'),
+            (Some(server), Side::Server) => {
+                self.protocol.has_compat_flags()
+                    && server.capabilities.letters().contains(&b's')
+            }
             _ => self.compat.contains(CompatFlags::SYMLINK_ICONV),
         }
     }

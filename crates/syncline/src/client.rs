@@ -16,7 +16,7 @@ use syncline_engine::{
     Cause, Error, ExitCode, Job, Monitor, OperatorPaths, Place, Role, Terms, locale_charset,
 };
 use syncline_filter::Rules;
-use syncline_options::options::SuperUser;
+use syncline_options::options::{ArgumentProtection, SuperUser};
 use syncline_options::values::flags::{Debug, Info};
 use syncline_options::{Direction as Way, Job as Arguments};
 use syncline_options::{Form, Options, Packing, Remote, Transport};
@@ -422,10 +422,14 @@ impl Run {
 
 /// The words that start this program as the far end of a copy within this machine.
 fn local_server(options: &Options, destination: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
+    let mut options = options.clone();
+    // No shell is in between.
+    options.connection.protection = ArgumentProtection::Nothing;
+    let version = options.connection.protocol.map_or(32, |number| number.clamp(0, 32) as u8);
     let program = std::env::current_exe()
         .map_err(|error| Error::system(ExitCode::IPC, Role::Sender, "current program", error))?;
     let packed = options
-        .pack(Packing { direction: Way::Push, version: 32 })
+        .pack(Packing { direction: Way::Push, version })
         .map_err(|error| Error::fatal(ExitCode::USAGE, error.to_string()))?;
     let mut words = vec![program.into_os_string().into_vec()];
     words.extend(packed.head);

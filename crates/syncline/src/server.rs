@@ -16,7 +16,7 @@ use syncline_options::values::flags::Debug;
 use syncline_options::{Command, Options};
 use syncline_wire::{Message, TextKind};
 
-use crate::{output, signals};
+use crate::{escape, output, signals};
 
 /// Serves the client that started this process.
 pub(crate) fn run(options: Options, words: &[Vec<u8>]) -> ExitCode {
@@ -100,6 +100,7 @@ pub(crate) fn serve(
     let options = job.options.clone();
     let interrupt = job.interrupt.clone();
     let mode = options.output.stderr;
+    let eight_bit = options.output.eight_bit;
     let variable = |name: &str| std::env::var(name).ok();
     let files = OperatorFiles {
         paths: job.paths.clone(),
@@ -121,7 +122,7 @@ pub(crate) fn serve(
     let setting = Setting { options, direction, listing: false, server: true, decimal_point: '.' };
     let mut spoken = None;
     let (result, role) = plan.run(connection, |voice| {
-        let told = Told { voice: voice.clone(), mode };
+        let told = Told { voice: voice.clone(), mode, eight_bit };
         let report = Arc::new(Report::new(setting, Box::new(told)));
         spoken = Some(Arc::clone(&report));
         Monitor::new(Arc::new(Observed { report, voice }))
@@ -171,6 +172,7 @@ impl Observer for Observed {
 struct Told {
     voice: ServerVoice,
     mode: StderrMode,
+    eight_bit: bool,
 }
 
 impl Output for Told {
@@ -195,7 +197,8 @@ impl Output for Told {
             _ => self.voice.send(message()),
         };
         if !told {
-            output::to_stderr(text);
+            // Whose terminal that is, is not known here.
+            output::to_stderr(&escape::terminal(text, false, self.eight_bit));
         }
     }
 }

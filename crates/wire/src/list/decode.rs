@@ -530,7 +530,8 @@ impl ListDecoder {
             && entry.target.as_ref().is_some_and(Vec::is_empty);
         if broken {
             // A further name of a link that was told of already is not told of again.
-            if let Some(error) = self.bad_target.take() {
+            // Nor of one that has no name either.
+            if let Some(error) = self.bad_target.take().filter(|_| !entry.name.is_empty()) {
                 let name = entry.name.clone();
                 self.unsayable.push(Unsayable { name, target: true, error });
             }

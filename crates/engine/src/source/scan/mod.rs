@@ -166,7 +166,7 @@ impl Settings {
             missing: select.missing_arguments,
             sums: options.data.checksum.then(|| plan.terms.list_sum()),
             follows,
-            converts_targets: plan.terms.converts_targets(options),
+            converts_targets: attributes.links && plan.terms.converts_targets(options),
         }
     }
 }
@@ -325,6 +325,7 @@ impl Scan<'_> {
         charset: &Charset,
         place: &Located,
     ) -> Option<Converted> {
+        let name = self.converted_name(&entry.name, charset)?;
         let target = match entry.target.as_deref().filter(|_| self.settings.converts_targets) {
             None => entry.target.clone(),
             Some(target) => match charset.to_wire(target) {
@@ -336,7 +337,7 @@ impl Scan<'_> {
                 }
             },
         };
-        self.converted_name(&entry.name, charset).map(|name| Converted { name, target })
+        Some(Converted { name, target })
     }
 
     fn converted_name(&mut self, name: &[u8], charset: &Charset) -> Option<Vec<u8>> {
