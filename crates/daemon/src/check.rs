@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use syncline_conf::rsyncd::{Config, ModuleSettings, Origin};
 use syncline_conf::{Text, log_format::LogFormat};
-use syncline_engine::{Charset, OperatorPaths};
 use syncline_engine::source::OperatorFiles;
+use syncline_engine::{Charset, OperatorPaths};
 use syncline_filter::ModuleFilters;
 use syncline_options::refuse::Refusals;
 use syncline_options::values::chmod::Chmod;

@@ -9,9 +9,7 @@ use syncline_options::{OptionId, Options, UsageError};
 use syncline_wire::list::ListOptions;
 use syncline_wire::{Algorithm as _, Checksum, CompatFlags, Compression, Item, Protocol, Side};
 
-use crate::{
-    Charset, Error, ExitCode, Interrupt, Module, Monitor, OperatorPaths, Result, Role,
-};
+use crate::{Charset, Error, ExitCode, Interrupt, Module, Monitor, OperatorPaths, Result, Role};
 
 /// One run, as far as it does not depend on the connection. Nothing changes in it once the run begins.
 #[derive(Clone, Debug)]
@@ -203,8 +201,7 @@ impl Terms {
     pub fn converts_targets(&self, options: &Options) -> bool {
         match (&options.server, self.side) {
             (Some(server), Side::Server) => {
-                self.protocol.has_compat_flags()
-                    && server.capabilities.letters().contains(&b's')
+                self.protocol.has_compat_flags() && server.capabilities.letters().contains(&b's')
             }
             _ => self.compat.contains(CompatFlags::SYMLINK_ICONV),
         }

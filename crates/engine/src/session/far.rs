@@ -199,9 +199,7 @@ impl FarOffers {
     /// Faults in a list are found before the receiving side splits.
     fn list_failed(&mut self, error: syncline_wire::Error) -> Error {
         match self.peer.failed(error) {
-            Error::Wire { source, .. } => {
-                Error::wire(self.list_role(), source)
-            }
+            Error::Wire { source, .. } => Error::wire(self.list_role(), source),
             error => error,
         }
     }

@@ -210,11 +210,8 @@ impl<'a> Emitter<'a> {
         if let Some(encoder) = &mut self.encoder {
             encoder.begin(self.next_first);
         }
-        let directories = if self.is_incremental() {
-            numbered_directories(&list)
-        } else {
-            Vec::new()
-        };
+        let directories =
+            if self.is_incremental() { numbered_directories(&list) } else { Vec::new() };
         self.directory = directory;
         let bytes = std::mem::take(&mut self.bytes);
         self.tally.list_size.add(bytes.len() as u64);

@@ -76,14 +76,8 @@ pub fn scan(
     monitor: &Monitor,
 ) -> Result<()> {
     let options = plan.terms.list_options(&plan.job.options);
-    let emitter = Emitter::new(
-        sink,
-        monitor.tally(),
-        options,
-        plan.job,
-        &tree.extras,
-        plan.encodes,
-    );
+    let emitter =
+        Emitter::new(sink, monitor.tally(), options, plan.job, &tree.extras, plan.encodes);
     let names = XattrNames::new(&plan.job.options, Some(&plan.filter));
     let reading = Reading::new(&plan.job.options, names, plan.encodes);
     let settings = Settings::new(&plan);
