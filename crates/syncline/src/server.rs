@@ -177,26 +177,14 @@ struct Told {
 
 impl Output for Told {
     fn put(&mut self, class: Class, text: &[u8]) {
-        let kind = match class {
-            Class::Info => TextKind::Info,
-            Class::Warning => TextKind::Warning,
-            Class::Error | Class::Foreign => TextKind::Error,
-            Class::TransferError => TextKind::TransferError,
-            Class::ClientInfo | Class::Log => return,
-        };
+        let Some(kind) = class.text_kind() else { return };
         let old = self.voice.protocol().is_some_and(|protocol| protocol.number() < 29);
         let travels = match self.mode {
             StderrMode::All => false,
             StderrMode::Client => true,
             StderrMode::Errors => kind == TextKind::Info || old,
         };
-        let message = || Message::Text { kind, text: text.to_vec() };
-        let told = match class {
-            _ if !travels => false,
-            Class::Foreign => self.voice.send_as_it_is(message()),
-            _ => self.voice.send(message()),
-        };
-        if !told {
+        if !(travels && self.voice.say(class, text)) {
             // Whose terminal that is, is not known here.
             output::to_stderr(&escape::terminal(text, false, self.eight_bit));
         }

@@ -45,6 +45,20 @@ pub enum Class {
     Foreign,
 }
 
+impl Class {
+    /// How such a text goes to the other end of a connection; what is for one end alone does not travel.
+    #[must_use]
+    pub fn text_kind(self) -> Option<TextKind> {
+        match self {
+            Self::Info => Some(TextKind::Info),
+            Self::Warning => Some(TextKind::Warning),
+            Self::Error | Self::Foreign => Some(TextKind::Error),
+            Self::TransferError => Some(TextKind::TransferError),
+            Self::ClientInfo | Self::Log => None,
+        }
+    }
+}
+
 /// Takes rendered text. A line comes with its newline; text without one is a line under way.
 pub trait Output: Send {
     /// Some text.

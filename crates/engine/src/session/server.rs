@@ -6,13 +6,14 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, bounded, unbounded};
 use syncline_filter::{Filter, Rules, Side as FilterSide};
 use syncline_options::options::FilesFrom;
-use syncline_wire::{Message, Protocol, Side, WireRead};
+use syncline_wire::{Message, Protocol, Side, TextKind, WireRead};
 
 use super::end::{self, Ending};
 use super::far::{Asked, FarOffers, FarRequests};
 use super::setup::Plan;
 use super::{Connection, Peer, rules};
 use crate::link::{Offers, Requests};
+use crate::report::Class;
 use crate::sink::context::io_error;
 use crate::sink::{self, SinkPlan};
 use crate::source::{self, Names, OperatorFiles, ScanPlan, Tree};
@@ -113,6 +114,12 @@ impl ServerPlan {
                 for line in error.to_string().lines() {
                     monitor.tell(&Event::Problem(Problem::new(Severity::Error, line)));
                 }
+            }
+            if self.job.module.is_some() {
+                // A daemon's log is not the client's: it hears of the end as from a server that it started.
+                let (code, version) = (error.exit_code(), env!("CARGO_PKG_VERSION"));
+                let text = format!("rsync error: {code} at server.rs(0) [{role}={version}]\n");
+                voice.send(Message::Text { kind: TextKind::Error, text: text.into_bytes() });
             }
             ending.tell(error, &voice, role);
         }
@@ -225,8 +232,18 @@ impl ServerVoice {
         self.send_as_it_is(message)
     }
 
-    /// Sends a message whose words are in the wire's charset already ([`crate::report::Class::Foreign`]).
-    pub fn send_as_it_is(&self, message: Message) -> bool {
+    /// Sends a text that belongs to the client as well; `false` if it does not, or none can travel yet.
+    pub fn say(&self, class: Class, text: &[u8]) -> bool {
+        let Some(kind) = class.text_kind() else { return false };
+        let message = Message::Text { kind, text: text.to_vec() };
+        match class {
+            // It is in the wire's charset already.
+            Class::Foreign => self.send_as_it_is(message),
+            _ => self.send(message),
+        }
+    }
+
+    fn send_as_it_is(&self, message: Message) -> bool {
         if self.protocol.get().is_none() {
             return false;
         }
