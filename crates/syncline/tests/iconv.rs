@@ -82,7 +82,10 @@ impl Scene {
                 let path = entry.unwrap().path();
                 let data = fs::symlink_metadata(&path).unwrap();
                 let what = if data.is_symlink() {
-                    format!("-> {:?}", fs::read_link(&path).unwrap())
+                    format!(
+                        "-> {}",
+                        fs::read_link(&path).unwrap().as_os_str().as_bytes().escape_ascii()
+                    )
                 } else if data.is_dir() {
                     owed.push(path.clone());
                     "directory".to_owned()

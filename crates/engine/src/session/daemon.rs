@@ -214,7 +214,7 @@ impl DaemonRequest<'_> {
         if self.options.connection.protection == ArgumentProtection::Secluded {
             put_daemon_arguments(out, &words.head, protocol);
             if let Some(charset) = &words.charset {
-                rest.iter_mut().for_each(|word| *word = charset.text_to_wire(word));
+                rest = rest.iter().map(|word| charset.text_to_wire(word)).collect();
             }
             put_secluded_arguments(out, &rest);
         } else {

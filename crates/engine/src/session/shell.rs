@@ -95,7 +95,7 @@ pub fn server_command(
         rest.extend(paths.iter().map(|path| dashless(path)));
         if let Some(iconv) = &options.connection.iconv {
             let charset = Charset::open(&iconv.local)?;
-            rest.iter_mut().for_each(|word| *word = charset.text_to_wire(word));
+            rest = rest.iter().map(|word| charset.text_to_wire(word)).collect();
         }
         return Ok((words, Some(rest)));
     }
