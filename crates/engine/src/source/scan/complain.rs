@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use syncline_wire::IoErrors;
 
-use super::{Scan, cleaned, lossy};
+use super::{Scan, cleaned};
 use crate::{Problem, Role, Severity};
 
 impl Scan<'_> {
@@ -20,16 +20,17 @@ impl Scan<'_> {
         [b"/", &clean[..]].concat()
     }
 
-    pub(super) fn quote(&self, shown: &[u8]) -> String {
-        lossy(&self.job.quote(shown))
+    /// A name in the middle of a text, in its own bytes.
+    pub(super) fn about(&self, before: &str, shown: &[u8], after: &str) -> Vec<u8> {
+        [before.as_bytes(), &self.job.quote(shown), after.as_bytes()].concat()
     }
 
     pub(super) fn vanished(&mut self, what: &str, shown: &[u8]) {
-        self.monitor.warn(format!("{what} has vanished: {}", self.quote(shown)));
+        self.monitor.warn(self.about(&format!("{what} has vanished: "), shown, ""));
         self.fail(IoErrors::VANISHED);
     }
 
-    pub(super) fn general(&mut self, text: String) {
+    pub(super) fn general(&mut self, text: Vec<u8>) {
         self.monitor.problem(Problem::new(Severity::Error, text));
         self.fail(IoErrors::GENERAL);
     }
@@ -42,7 +43,7 @@ impl Scan<'_> {
     }
 
     pub(super) fn general_system(&mut self, what: &str, shown: &[u8], error: &syncline_fs::Error) {
-        self.tell_system(format!("{what} {} failed", self.quote(shown)).into_bytes(), error);
+        self.tell_system(self.about(&format!("{what} "), shown, " failed"), error);
         self.fail(IoErrors::GENERAL);
     }
 

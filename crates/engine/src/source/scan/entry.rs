@@ -91,17 +91,14 @@ impl Scan<'_> {
                     Ok(target) => target,
                     Err(error) => {
                         let shown = place.at.show(name);
-                        self.tell_system(
-                            format!("readlink_stat({}) failed", self.quote(&shown)).into_bytes(),
-                            &error,
-                        );
+                        self.tell_system(self.about("readlink_stat(", &shown, ") failed"), &error);
                         self.fail(IoErrors::GENERAL);
                         return Ok(None);
                     }
                 };
                 if target.is_empty() {
-                    let shown = self.quote(&place.at.show(name));
-                    self.general(format!("skipping symlink with 0-length value: {shown}"));
+                    let shown = place.at.show(name);
+                    self.general(self.about("skipping symlink with 0-length value: ", &shown, ""));
                     return Ok(None);
                 }
                 let target = if self.settings.munges { unmunged(&target).to_vec() } else { target };
@@ -138,9 +135,9 @@ impl Scan<'_> {
             reading.read(object, stat, entry, emitter.attributes())
         });
         let Err(error) = read else { return Ok(true) };
-        let shown = self.quote(&place.at.show(&name));
+        let shown = place.at.show(&name);
         let call = error.op().map_or("get_xattr", |op| op.name());
-        self.tell_system(format!("{call} {shown} failed").into_bytes(), &error);
+        self.tell_system(self.about(&format!("{call} "), &shown, " failed"), &error);
         self.fail(IoErrors::GENERAL);
         Ok(false)
     }

@@ -6,7 +6,7 @@ use syncline_wire::IoErrors;
 use syncline_wire::list::{DirectoryRole, PATH_MAX};
 
 use super::super::tree::{Base, checked};
-use super::{Located, Scan, filter_failed, lossy};
+use super::{Located, Scan, filter_failed};
 use crate::{Event, Notice, Problem, Result, Role, Severity};
 
 impl Scan<'_> {
@@ -98,8 +98,8 @@ impl Scan<'_> {
         };
         if let Some(error) = &listing.error {
             let shown = base.show(name);
-            let text = format!("readdir({})", self.quote(&shown));
-            self.tell_system(text.into_bytes(), error);
+            let text = self.about("readdir(", &shown, ")");
+            self.tell_system(text, error);
             self.fail(IoErrors::GENERAL);
         }
         self.add_listing(name, place, &directory, &listing)
@@ -122,7 +122,7 @@ impl Scan<'_> {
             path.truncate(length);
             path.extend_from_slice(child.name.as_bytes());
             if path.len() > PATH_MAX {
-                self.general(format!("skipping overly long name: {}", lossy(&path)));
+                self.general([b"skipping overly long name: ", &path[..]].concat());
                 continue;
             }
             let stat = match child.stat {
@@ -136,7 +136,7 @@ impl Scan<'_> {
                     let shown = place.at.show(&path);
                     self.monitor.failed(
                         Role::Sender,
-                        format!("readlink_stat({}) failed", self.quote(&shown)),
+                        self.about("readlink_stat(", &shown, ") failed"),
                         &errno.into(),
                     );
                     self.fail(IoErrors::GENERAL);
@@ -167,18 +167,15 @@ impl Scan<'_> {
                     }
                     let shown = place.at.show(name);
                     if self.leads_out(&error) {
-                        let text = format!("send_files failed to open {}", self.quote(&shown));
-                        self.tell_system(text.into_bytes(), &error);
+                        let text = self.about("send_files failed to open ", &shown, "");
+                        self.tell_system(text, &error);
                         return Ok(());
                     }
                     if error.is_missing() {
-                        let text = format!("symlink has no referent: {}", self.quote(&shown));
+                        let text = self.about("symlink has no referent: ", &shown, "");
                         self.monitor.problem(Problem::new(Severity::Transfer, text));
                     } else {
-                        self.tell_system(
-                            format!("readlink_stat({}) failed", self.quote(&shown)).into_bytes(),
-                            &error,
-                        );
+                        self.tell_system(self.about("readlink_stat(", &shown, ") failed"), &error);
                     }
                     self.fail(IoErrors::GENERAL);
                     return Ok(());
