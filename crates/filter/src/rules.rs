@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::{FilterError, Warning};
+use crate::hide::{Hidden, Hide};
 use crate::load::{Context, Entry, Loader, MergeSlot, RuleFiles, Settings, Target};
 use crate::parse::Template;
 use crate::pattern::Pattern;
@@ -18,6 +19,7 @@ pub struct Rules {
     pub(crate) merges: Vec<MergeSlot>,
     pub(crate) cvs: Option<Arc<[Rule]>>,
     pub(crate) names_xattrs: bool,
+    pub(crate) hidden: Option<Hidden>,
     warnings: Vec<Warning>,
     default_files_asked: u8,
 }
@@ -38,6 +40,12 @@ impl Rules {
         self.settings.delete_excluded = true;
     }
 
+    /// Hides what this test says, in front of all rules: on the receiving side that protects, unless what is hidden is
+    /// to be deleted.
+    pub fn hide(&mut self, test: Arc<dyn Hide>) {
+        self.hidden = Some(Hidden::new(test));
+    }
+
     /// The protocol number, as far as it is known when the next rules are parsed.
     pub fn set_protocol(&mut self, protocol: u8) {
         self.settings.protocol = protocol;
@@ -46,6 +54,18 @@ impl Rules {
     /// `--filter=RULE`. An empty rule is ignored.
     pub fn filter(&mut self, rule: &[u8], files: &mut dyn RuleFiles) -> Result<(), FilterError> {
         self.add(rule, &Template::NEW, Context::OPTIONS, files)
+    }
+
+    /// The same for several rules, which come before all that are there.
+    pub fn filter_first<'r>(
+        &mut self,
+        rules: impl IntoIterator<Item = &'r [u8]>,
+        files: &mut dyn RuleFiles,
+    ) -> Result<(), FilterError> {
+        let later = std::mem::take(&mut self.target.entries);
+        let added = rules.into_iter().try_for_each(|rule| self.filter(rule, files));
+        self.target.entries.extend(later);
+        added
     }
 
     /// `--exclude=PATTERN`.

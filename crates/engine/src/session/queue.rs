@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, unbounded};
 use syncline_wire::{Message, Multiplexer, Protocol};
 
 use super::batch::Recorder;
+use super::channel::{Nothing, Receiver, Sender, bounded, unbounded};
 use crate::Interrupt;
 
 /// What is still read for nobody at most, so that a peer in the middle of writing gets to hear why it ended.
@@ -121,7 +121,7 @@ impl Waker {
     pub(crate) fn wake(&self) {
         self.given_up.store(true, Ordering::Release);
         // A full queue wakes by itself.
-        let _ = self.chunks.try_send(Err(io::ErrorKind::ConnectionAborted.into()));
+        self.chunks.try_send(Err(io::ErrorKind::ConnectionAborted.into()));
     }
 }
 
@@ -196,11 +196,11 @@ impl Input {
         }
         let received = match self.chunks.try_recv() {
             Ok(received) => received,
-            Err(TryRecvError::Disconnected) => {
+            Err(Nothing::Ever) => {
                 self.ended = true;
                 return Ok(());
             }
-            Err(TryRecvError::Empty) => {
+            Err(Nothing::Yet) => {
                 if let Some(output) = &self.flush_before_wait {
                     output.flush()?;
                 }
@@ -227,8 +227,8 @@ impl Input {
         loop {
             match self.chunks.recv_timeout(self.clock.wait()?) {
                 Ok(received) => return Ok(received),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Ok(Ok(Chunk::default())),
+                Err(Nothing::Yet) => {}
+                Err(Nothing::Ever) => return Ok(Ok(Chunk::default())),
             }
         }
     }
@@ -286,7 +286,7 @@ fn read_all(
             Ok(()) if last => return,
             Ok(()) => {}
             Err(_) if last => return,
-            Err(unread) => return discard(transport, unread.into_inner()),
+            Err(unread) => return discard(transport, unread),
         }
     }
 }
@@ -344,6 +344,7 @@ struct State {
     sent: AtomicU64,
 }
 
+#[derive(Debug)]
 enum Order {
     Data(Vec<u8>),
     Message(Message),
@@ -373,7 +374,7 @@ impl Output {
         let (credits_in, credits) = bounded(DEPTH);
         for _ in 0..DEPTH {
             // Room was made for exactly these.
-            let _ = credits_in.send(());
+            credits_in.try_send(());
         }
         let state = Arc::new(State::default());
         let writer_state = Arc::clone(&state);
@@ -521,8 +522,8 @@ fn write_all(
     loop {
         let order = match orders.try_recv() {
             Ok(order) => order,
-            Err(TryRecvError::Disconnected) => break,
-            Err(TryRecvError::Empty) => {
+            Err(Nothing::Ever) => break,
+            Err(Nothing::Yet) => {
                 state.note(out.flush());
                 match wait_for_order(orders, &mut out, state, clock) {
                     Some(order) => order,
@@ -538,7 +539,7 @@ fn write_all(
                     state.note(out.write_all(&data));
                 }
                 // There is room for every credit ever given out.
-                let _ = credits.send(());
+                credits.try_send(());
             }
             Order::Message(message) if !failed => state.note(out.message(&message)),
             Order::Frames(frames) if !failed => {
@@ -552,7 +553,7 @@ fn write_all(
                 if !failed {
                     state.note(out.flush());
                 }
-                let _ = answer.send(());
+                answer.try_send(());
             }
             Order::End => break,
             Order::Message(_) | Order::Frames(_) => {}
@@ -577,8 +578,8 @@ fn wait_for_order<W: Write>(
         };
         match orders.recv_timeout(wait) {
             Ok(order) => return Some(order),
-            Err(RecvTimeoutError::Disconnected) => return None,
-            Err(RecvTimeoutError::Timeout) => {
+            Err(Nothing::Ever) => return None,
+            Err(Nothing::Yet) => {
                 let due = clock.limit().is_some() && clock.keep_alive.load(Ordering::Relaxed);
                 if due && !state.failed.load(Ordering::Relaxed) {
                     state.note(out.message(&Message::KeepAlive { answer: false }));
