@@ -110,6 +110,7 @@ pub(crate) fn receive_with(
     let count = first.iter().map(|batch| batch.list.len()).sum();
     if count == 0 && !job.is_server() {
         // A server that has nothing to send leaves at once (docs/spec session.md 11.4).
+        first.iter().for_each(|batch| monitor.tally().add_io_errors(batch.list.io_errors()));
         return Ok(());
     }
     let only = first.first().and_then(|batch| batch.list.get(0));

@@ -112,10 +112,11 @@ impl Scan<'_> {
         directory: &Dir,
         listing: &Listing,
     ) -> Result<()> {
+        let slash: &[u8] = if place.absolute && !name.starts_with(b"/") { b"/" } else { b"" };
         let mut path = if matches!(name, b"." | b"/.") {
             name[..name.len() - 1].to_vec()
         } else {
-            [name, b"/"].concat()
+            [slash, name, b"/"].concat()
         };
         let length = path.len();
         for child in listing.iter() {

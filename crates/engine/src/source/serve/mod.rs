@@ -400,7 +400,8 @@ impl Serve<'_> {
         let base = self.origin(index).ok().map(|(base, _)| base);
         let base = base.as_deref();
         let top = base.map_or(&b""[..], Base::top);
-        let event = ItemEvent { entry, flags: item.flags, top, leader, base, moved };
+        let event =
+            ItemEvent { entry, flags: item.flags, top, leader, base, moved, dressed: false };
         self.monitor.tell(&Event::Item(event));
     }
 
