@@ -87,11 +87,11 @@ impl LocalPlan {
         check_options(&job.options, protocol)?;
         job.take_identity(Role::Sender)?;
         let mut terms = Terms::local(&job.options, protocol);
+        begun(&terms);
         if listing {
             // One list, in order.
             terms.compat = CompatFlags(terms.compat.0 & !CompatFlags::INCREMENTAL.0);
         }
-        begun(&terms);
         let complete = complete(rules, &job.options, false, terms.protocol, &mut files)?;
         let mut filter = Filter::new(&complete.rules, Side::Sender);
         filter.set_role("sender");

@@ -437,6 +437,7 @@ pub(crate) struct FarRequests {
 impl FarRequests {
     pub(crate) fn new(peer: &Peer, job: &Job) -> Self {
         let protocol = peer.terms.protocol;
+        peer.output.share();
         Self {
             output: peer.output.clone(),
             protocol,

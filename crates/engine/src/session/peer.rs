@@ -3,12 +3,16 @@
 use std::collections::VecDeque;
 use std::io::{self, BufRead};
 use std::sync::Arc;
+use std::time::Duration;
 
 use syncline_wire::{Demultiplexer, Message, MessageSink, Side};
 
 use super::queue::{Clock, Input, Output, Queue};
 use super::setup::Expected;
-use crate::{Error, Event, ExitCode, Monitor, Notice, Result, Role, Terms};
+use crate::{Error, Event, ExitCode, Monitor, Notice, Problem, Result, Role, Severity, Terms};
+
+/// How long a peer that takes nothing any more may take to say why.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// Both directions, as one role thread uses them.
 #[derive(Debug)]
@@ -116,10 +120,43 @@ impl Peer {
 
     /// What a failure to write means for the run.
     pub(crate) fn unwritten(&mut self, error: io::Error) -> Error {
-        if let Some(code) = self.input.sink_mut().exit {
-            return Error::PeerExit(code);
+        let gone =
+            matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset);
+        if gone
+            && self.input.sink_mut().exit.is_none()
+            && self.input.sink_mut().side == Side::Client
+        {
+            self.hear_out();
         }
-        self.transport_failed(error, "write error")
+        let exit = self.input.sink_mut().exit;
+        let failed = self.transport_failed(error, "write error");
+        let Some(code) = exit else { return failed };
+        if gone {
+            self.input
+                .sink_mut()
+                .monitor
+                .problem(Problem::new(Severity::Error, failed.to_string()));
+        }
+        Error::PeerExit(code)
+    }
+
+    /// A peer that went away may have said why: that is on its way still.
+    fn hear_out(&mut self) {
+        if self.clock.limit().is_none_or(|limit| limit > LAST_WORDS) {
+            self.clock.set_limit(LAST_WORDS.as_secs() as u32);
+        }
+        self.clock.touch();
+        loop {
+            let length = match self.input.fill_buf() {
+                Ok(data) => data.len(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => return,
+            };
+            if length == 0 {
+                return;
+            }
+            self.input.consume(length);
+        }
     }
 
     /// What a failure of the transport means for the run, for those who have only the output.

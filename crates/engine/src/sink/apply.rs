@@ -666,7 +666,8 @@ impl<'a> Apply<'a> {
         let entry = self.incoming.entry;
         let total = monitor.tally().files.total() as usize;
         let left = total.saturating_sub(seen);
-        let (growing, total_size) = (false, monitor.tally().total_size.get());
+        let growing = !monitor.tally().lists_ended();
+        let total_size = monitor.tally().total_size.get();
         let progress = Progress { entry, done, size, last, left, total, growing, total_size };
         monitor.tell(&Event::Progress(progress));
     }

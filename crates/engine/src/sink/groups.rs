@@ -198,7 +198,7 @@ impl Generator<'_> {
         context.monitor.trace(Debug::Hlink, 1, text);
         let existing = work.stat;
         let leader_path = checked(leader)?;
-        let leader_place = context.root().and_then(|root| Ok(root.place(leader_path)));
+        let leader_place = context.root().map(|root| root.place(leader_path));
         let other = leader_place.as_ref().ok().and_then(|place| place.as_ref().ok()?.stat().ok());
         let is_linked = existing.zip(other).is_some_and(|(stat, other)| stat.is_same_inode(&other));
         let flags = match &existing {

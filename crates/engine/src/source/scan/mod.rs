@@ -329,8 +329,3 @@ fn parent_of(name: &[u8]) -> &[u8] {
         None => b"",
     }
 }
-
-/// Bytes of a name in a message. What is no text is shown as it is by the report; messages of ours keep it.
-fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}

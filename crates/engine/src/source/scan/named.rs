@@ -12,7 +12,7 @@ use syncline_wire::list::{DirectoryRole, FileEntry, PATH_MAX};
 
 use super::super::arguments::Argument;
 use super::super::tree::{Base, checked};
-use super::{Located, Scan, cleaned, join, lossy, parent_of};
+use super::{Located, Scan, cleaned, join, parent_of};
 use crate::{Notice, Result};
 
 impl Scan<'_> {
@@ -27,7 +27,7 @@ impl Scan<'_> {
         let argument =
             if self.settings.relative { Argument::relative(text)? } else { Argument::plain(text) };
         if argument.name.len() > PATH_MAX {
-            self.general(format!("skipping overly long name: {}", lossy(&argument.name)));
+            self.general(&[b"skipping overly long name: ", &argument.name]);
             return Ok(());
         }
         if argument.sends_root && !self.root_sent {
@@ -295,7 +295,8 @@ impl Scan<'_> {
         };
         let what = if self.settings.relative { "link_stat" } else { "change_dir" };
         if self.settings.relative && error.is_missing() {
-            self.tell_system(format!("{what} {} failed", self.quote(&shown)).into_bytes(), error);
+            let parts = [what.as_bytes(), b" ", &self.quote(&shown), b" failed"];
+            self.tell_system(&parts, error);
         } else {
             self.general_system(what, &shown, error);
         }
@@ -332,13 +333,10 @@ impl Scan<'_> {
         }
         let shown = base.show(&argument.name);
         if self.leads_out(error) {
-            self.tell_system(
-                format!("send_files failed to open {}", self.quote(&shown)).into_bytes(),
-                error,
-            );
+            self.tell_system(&[b"send_files failed to open ", &self.quote(&shown)], error);
             return Ok(());
         }
-        self.tell_system(format!("link_stat {} failed", self.quote(&shown)).into_bytes(), error);
+        self.tell_system(&[b"link_stat ", &self.quote(&shown), b" failed"], error);
         if !error.is_missing() {
             self.fail(IoErrors::GENERAL);
         }
