@@ -377,8 +377,9 @@ impl Output {
     /// Passes on what was gathered.
     pub(crate) fn flush(&self) -> io::Result<()> {
         let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.queue.check()?;
         if self.buffer().is_empty() {
-            return self.queue.check();
+            return Ok(());
         }
         if !self.diverted.load(Ordering::Relaxed) {
             // An error means that the writer has ended, which the next step reports.
@@ -398,10 +399,11 @@ impl Output {
             return self.flush();
         }
         // Where this would wait the other thread is at it, or will be.
-        let Ok(turn) = self.turn.try_lock() else { return self.queue.check() };
+        self.queue.check()?;
+        let Ok(turn) = self.turn.try_lock() else { return Ok(()) };
         let idle = self.buffer().is_empty() || self.diverted.load(Ordering::Relaxed);
         if idle || self.queue.credits.try_recv().is_err() {
-            return self.queue.check();
+            return Ok(());
         }
         self.pass_on(&turn)
     }
