@@ -3,16 +3,16 @@
 use std::collections::VecDeque;
 use std::io::{self, BufRead};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use syncline_wire::{Demultiplexer, Message, MessageSink, Side};
 
 use super::queue::{Clock, Input, Output, Queue};
 use super::setup::Expected;
-use crate::{Error, Event, ExitCode, Monitor, Notice, Problem, Result, Role, Severity, Terms};
+use crate::{Error, Event, ExitCode, Monitor, Notice, Result, Role, Terms};
 
-/// How long a peer that takes nothing any more may take to say why.
-const LAST_WORDS: Duration = Duration::from_secs(10);
+/// How long a peer that reads nothing any more is listened to.
+const HEARING: Duration = Duration::from_secs(5);
 
 /// Both directions, as one role thread uses them.
 #[derive(Debug)]
@@ -120,42 +120,30 @@ impl Peer {
 
     /// What a failure to write means for the run.
     pub(crate) fn unwritten(&mut self, error: io::Error) -> Error {
-        let gone =
-            matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset);
-        if gone
-            && self.input.sink_mut().exit.is_none()
-            && self.input.sink_mut().side == Side::Client
-        {
-            self.hear_out();
-        }
-        let exit = self.input.sink_mut().exit;
         let failed = self.transport_failed(error, "write error");
-        let Some(code) = exit else { return failed };
-        if gone {
-            self.input
-                .sink_mut()
-                .monitor
-                .problem(Problem::new(Severity::Error, failed.to_string()));
-        }
-        Error::PeerExit(code)
+        self.hear_out();
+        self.input.sink_mut().exit.map_or(failed, Error::PeerExit)
     }
 
-    /// A peer that went away may have said why: that is on its way still.
+    /// Reads to the end: a peer that reads nothing any more may have said why.
     fn hear_out(&mut self) {
-        if self.clock.limit().is_none_or(|limit| limit > LAST_WORDS) {
-            self.clock.set_limit(LAST_WORDS.as_secs() as u32);
-        }
+        let end = Instant::now() + HEARING;
+        let seconds = HEARING.as_secs();
         self.clock.touch();
-        loop {
-            let length = match self.input.fill_buf() {
-                Ok(data) => data.len(),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+        self.clock
+            .set_limit(self.clock.limit().map_or(seconds, |own| own.as_secs().min(seconds)) as u32);
+        while Instant::now() < end {
+            match self.input.fill_buf() {
+                Ok([]) => return,
+                Ok(data) => {
+                    let length = data.len();
+                    self.input.consume(length);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    self.input.sink_mut().pending.clear();
+                }
                 Err(_) => return,
-            };
-            if length == 0 {
-                return;
             }
-            self.input.consume(length);
         }
     }
 
