@@ -92,8 +92,7 @@ pub fn run(words: &[Vec<u8>]) -> u8 {
 }
 
 fn help() -> String {
-    let version = format!("rsync  version {}  protocol version 32", env!("CARGO_PKG_VERSION"));
-    syncline_options::daemon_help(&version, "synclined")
+    syncline_options::daemon_help(&syncline_options::version_head(), "synclined")
 }
 
 /// A line on standard error.
