@@ -72,6 +72,10 @@ pub fn run(words: &[Vec<u8>]) -> u8 {
         Ok(source) => source,
         Err(complaint) => {
             complain(&complaint);
+            let version = env!("CARGO_PKG_VERSION");
+            complain(&format!(
+                "rsync error: syntax or usage error (code 1) at main.rs(0) [client={version}]"
+            ));
             return 1;
         }
     };

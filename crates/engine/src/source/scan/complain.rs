@@ -20,18 +20,18 @@ impl Scan<'_> {
         [b"/", &clean[..]].concat()
     }
 
-    /// A name in the middle of a text, in its own bytes.
-    pub(super) fn about(&self, before: &str, shown: &[u8], after: &str) -> Vec<u8> {
-        [before.as_bytes(), &self.job.quote(shown), after.as_bytes()].concat()
+    pub(super) fn quote(&self, shown: &[u8]) -> Vec<u8> {
+        self.job.quote(shown)
     }
 
     pub(super) fn vanished(&mut self, what: &str, shown: &[u8]) {
-        self.monitor.warn(self.about(&format!("{what} has vanished: "), shown, ""));
+        let text = [what.as_bytes(), b" has vanished: ", &self.quote(shown)].concat();
+        self.monitor.problem(Problem::new(Severity::Warning, text));
         self.fail(IoErrors::VANISHED);
     }
 
-    pub(super) fn general(&mut self, text: Vec<u8>) {
-        self.monitor.problem(Problem::new(Severity::Error, text));
+    pub(super) fn general(&mut self, parts: &[&[u8]]) {
+        self.monitor.problem(Problem::new(Severity::Error, parts.concat()));
         self.fail(IoErrors::GENERAL);
     }
 
@@ -43,13 +43,13 @@ impl Scan<'_> {
     }
 
     pub(super) fn general_system(&mut self, what: &str, shown: &[u8], error: &syncline_fs::Error) {
-        self.tell_system(self.about(&format!("{what} "), shown, " failed"), error);
+        self.tell_system(&[what.as_bytes(), b" ", &self.quote(shown), b" failed"], error);
         self.fail(IoErrors::GENERAL);
     }
 
-    pub(super) fn tell_system(&self, what: Vec<u8>, error: &syncline_fs::Error) {
+    pub(super) fn tell_system(&self, parts: &[&[u8]], error: &syncline_fs::Error) {
         let mut text = format!("rsync: [{}] ", Role::Sender).into_bytes();
-        text.extend_from_slice(&what);
+        text.extend(parts.concat());
         text.extend_from_slice(format!(": {}", error.reason()).as_bytes());
         self.monitor.problem(Problem::new(Severity::Transfer, text));
     }

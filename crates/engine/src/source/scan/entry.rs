@@ -91,14 +91,17 @@ impl Scan<'_> {
                     Ok(target) => target,
                     Err(error) => {
                         let shown = place.at.show(name);
-                        self.tell_system(self.about("readlink_stat(", &shown, ") failed"), &error);
+                        self.tell_system(
+                            &[b"readlink_stat(", &self.quote(&shown), b") failed"],
+                            &error,
+                        );
                         self.fail(IoErrors::GENERAL);
                         return Ok(None);
                     }
                 };
                 if target.is_empty() {
-                    let shown = place.at.show(name);
-                    self.general(self.about("skipping symlink with 0-length value: ", &shown, ""));
+                    let shown = self.quote(&place.at.show(name));
+                    self.general(&[b"skipping symlink with 0-length value: ", &shown]);
                     return Ok(None);
                 }
                 let target = if self.settings.munges { unmunged(&target).to_vec() } else { target };
@@ -137,7 +140,7 @@ impl Scan<'_> {
         let Err(error) = read else { return Ok(true) };
         let shown = place.at.show(&name);
         let call = error.op().map_or("get_xattr", |op| op.name());
-        self.tell_system(self.about(&format!("{call} "), &shown, " failed"), &error);
+        self.tell_system(&[call.as_bytes(), b" ", &shown, b" failed"], &error);
         self.fail(IoErrors::GENERAL);
         Ok(false)
     }

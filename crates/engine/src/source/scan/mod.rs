@@ -212,6 +212,8 @@ struct Located {
     scanned: bool,
     /// The device `-x` stays on.
     device: u64,
+    /// Its name begins with a slash, and so do those of what is in it.
+    absolute: bool,
 }
 
 /// A directory whose list is still owed.
@@ -291,8 +293,10 @@ impl Scan<'_> {
             },
         };
         if entry.is_directory() {
-            let name = entry.name.strip_prefix(b"/").unwrap_or(&entry.name);
-            self.places.entry(name.to_vec()).or_default().push(place.clone());
+            let stripped = entry.name.strip_prefix(b"/");
+            let name = stripped.unwrap_or(&entry.name);
+            let place = Located { absolute: stripped.is_some(), ..place.clone() };
+            self.places.entry(name.to_vec()).or_default().push(place);
         }
         let limit = self.options.connection.max_alloc;
         crate::job::check_list_length(limit, self.emitter.pending() + 1, crate::Role::Sender)?;
