@@ -1,12 +1,14 @@
 //! Sessions with daemons, what is remembered of them, and connections kept ready for them (R60 to R63).
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use syncline_conf::live::Address;
 use syncline_engine::session::daemon::{Admission, DaemonRequest, Greeted};
-use syncline_engine::session::socket::{DAEMON_PORT, Detour, connect};
+use syncline_engine::session::socket::{DAEMON_PORT, Detour, Stream, connect};
 use syncline_engine::session::{Admitted, ClientPlan, Connection, Remembered};
 use syncline_engine::{Error, ExitCode, Interrupt, Monitor, Role, Terms};
 use syncline_options::Options;
@@ -26,10 +28,25 @@ const KEPT_FOR: Duration = Duration::from_secs(600);
 /// More kinds of sessions than this are not remembered.
 const MOST_MEMORIES: usize = 16;
 
+/// Ends a connection when it is dropped, whoever still waits for its peer: a stock daemon holds one that is never used for
+/// a minute, and a peer that is gone says nothing for ever.
+#[derive(Debug)]
+struct Hangup(Option<TcpStream>);
+
+impl Drop for Hangup {
+    fn drop(&mut self) {
+        if let Some(stream) = &self.0 {
+            // One that has ended already is what is wanted.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
 /// A connection made ahead.
 #[derive(Debug)]
 struct Spare {
     greeted: Greeted,
+    hangup: Hangup,
     interrupt: Interrupt,
     made: Instant,
 }
@@ -39,13 +56,15 @@ struct Spare {
 pub(crate) struct Keep {
     memories: HashMap<Vec<Vec<u8>>, Remembered>,
     spare: Arc<Mutex<Option<Spare>>>,
+    /// A spare is being made.
+    making: Arc<AtomicBool>,
     used: Option<Instant>,
 }
 
 impl Keep {
     /// The spare, if there is one that is worth a try.
     fn take_spare(&self) -> Option<Spare> {
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let mut spare = lock(&self.spare).take()?;
         let fresh = spare.made.elapsed() < OLDEST && spare.greeted.is_alive();
         fresh.then_some(spare)
     }
@@ -53,7 +72,7 @@ impl Keep {
     /// When the spare is to be renewed, if it is.
     pub(crate) fn renewal(&self) -> Option<Duration> {
         let used = self.used?;
-        let made = self.spare.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.made;
+        let made = lock(&self.spare).as_ref()?.made;
         (used.elapsed() < KEPT_FOR).then(|| RENEW.saturating_sub(made.elapsed()))
     }
 }
@@ -128,15 +147,19 @@ impl Route {
             )),
         };
         let text = &mut |_: &[u8]| {};
+        // Kept to the end of the session.
+        let _hangup;
         let (admission, connection, interrupt) = if let Way::Quick(Some(spare)) = way {
-            let Spare { mut greeted, interrupt, .. } = *spare;
+            let Spare { mut greeted, interrupt, hangup, .. } = *spare;
+            _hangup = hangup;
             running(&interrupt);
             let admission = request.enter_greeted(&mut greeted, text, &mut password)?;
             (admission, greeted.connection, interrupt)
         } else {
             let interrupt = Interrupt::default();
             running(&interrupt);
-            let mut connection = self.dial(options, &interrupt)?;
+            let (mut connection, hangup) = self.dial(options, &interrupt)?;
+            _hangup = hangup;
             let admission =
                 request.enter(&mut connection, Protocol::NEWEST, text, &mut password)?;
             (admission, connection, interrupt)
@@ -155,30 +178,54 @@ impl Route {
         result
     }
 
-    fn dial(&self, options: &Options, interrupt: &Interrupt) -> Result<Connection, Error> {
+    fn dial(
+        &self,
+        options: &Options,
+        interrupt: &Interrupt,
+    ) -> Result<(Connection, Hangup), Error> {
         let Address::Daemon { host, port, .. } = &self.address else {
             return Err(Error::fatal(ExitCode::USAGE, "this target is no daemon's"));
         };
         let detour = Detour { proxy: None, program: None, shell: None };
         let port = port.unwrap_or(DAEMON_PORT);
         let stream = connect(options, host, port, &detour, Role::Sender, &mut |_| {})?;
-        Connection::new(stream.reader, stream.writer, options, interrupt)
+        let hangup = Hangup(match &stream.writer {
+            Stream::Tcp(stream) => stream.try_clone().ok(),
+            _ => None,
+        });
+        let connection = Connection::new(stream.reader, stream.writer, options, interrupt)?;
+        Ok((connection, hangup))
     }
 
-    /// Makes a spare, on a thread of its own: nobody waits for it.
+    /// Makes a spare if there is none that will do, on a thread of its own: nobody waits for it.
     pub(super) fn make_spare(&self, options: &Options, keep: &Keep) {
+        let is_young = |spare: &Spare| spare.made.elapsed() < RENEW;
+        let has_one = lock(&keep.spare).as_ref().is_some_and(is_young);
+        if has_one || keep.making.swap(true, Ordering::AcqRel) {
+            return;
+        }
         let (route, options, slot) = (self.clone(), options.clone(), Arc::clone(&keep.spare));
+        let making = Arc::clone(&keep.making);
         let make = move || {
             let interrupt = Interrupt::default();
-            let connection = route.dial(&options, &interrupt).ok()?;
-            let greeted = Greeted::exchange(connection, Protocol::NEWEST).ok()?;
-            let spare = Spare { greeted, interrupt, made: Instant::now() };
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(spare);
-            Some(())
+            let made = route.dial(&options, &interrupt).and_then(|(connection, hangup)| {
+                let greeted = Greeted::exchange(connection, Protocol::NEWEST)?;
+                Ok(Spare { greeted, interrupt, hangup, made: Instant::now() })
+            });
+            // Without a spare the next session is a little later, nothing else.
+            if let Ok(spare) = made {
+                *lock(&slot) = Some(spare);
+            }
+            making.store(false, Ordering::Release);
         };
-        // Without a spare the next session is a little later, nothing else.
-        let _ = std::thread::Builder::new().name("spare".into()).spawn(make);
+        if std::thread::Builder::new().name("spare".into()).spawn(make).is_err() {
+            keep.making.store(false, Ordering::Release);
+        }
     }
+}
+
+fn lock(spare: &Mutex<Option<Spare>>) -> MutexGuard<'_, Option<Spare>> {
+    spare.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Keep {
