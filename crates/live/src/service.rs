@@ -388,6 +388,7 @@ impl Service {
             max_open: mirror.max_open_wait.0,
             resend: mirror.resend_interval.0,
             max_paths: mirror.max_paths as usize,
+            exact: true,
         };
         let removes = matches!(mirror.delete, Deletion::Always | Deletion::Running);
         let watching = Watching {

@@ -6,6 +6,6 @@ mod source;
 mod watching;
 
 pub(crate) use hiding::Hiding;
-pub(crate) use planner::Planner;
+pub(crate) use planner::{Planner, Renamed};
 pub(crate) use source::Source;
 pub(crate) use watching::{Bell, Watching, Wish};
