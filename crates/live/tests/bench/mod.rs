@@ -3,6 +3,8 @@
 // Each test file uses its own part of this; it is test code, where a panic is the answer.
 #![allow(dead_code, clippy::unwrap_used, clippy::print_stderr)]
 
+pub(crate) mod load;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -103,6 +105,11 @@ impl Daemon {
     /// How many sessions it has served.
     pub(crate) fn sessions(&self) -> usize {
         self.log().lines().filter(|line| line.contains("receiving file list")).count()
+    }
+
+    /// How many processes serve connections now.
+    pub(crate) fn processes(&self) -> usize {
+        self.child.as_ref().map_or(0, |child| descendants(child.id()).len())
     }
 
     pub(crate) fn url(&self) -> String {
