@@ -12,6 +12,9 @@ use syncline_wire::{Message, Multiplexer, Protocol};
 use super::batch::Recorder;
 use crate::Interrupt;
 
+/// What is still read for nobody at most, so that a peer in the middle of writing gets to hear why it ended.
+const DISCARDED: usize = 64 * 1024 * 1024;
+
 /// Size of one read from the transport.
 const CHUNK: usize = 64 * 1024;
 
@@ -103,7 +106,23 @@ pub(crate) struct Input {
     /// What this thread has gathered for the peer goes out before it waits.
     flush_before_wait: Option<Output>,
     ended: bool,
-    interrupt: Interrupt,
+    waker: Waker,
+}
+
+/// Ends an [`Input`]'s wait from another thread, for good.
+#[derive(Clone, Debug)]
+pub(crate) struct Waker {
+    chunks: Sender<io::Result<Chunk>>,
+    given_up: Arc<AtomicBool>,
+}
+
+impl Waker {
+    /// From now on every read fails.
+    pub(crate) fn wake(&self) {
+        self.given_up.store(true, Ordering::Release);
+        // A full queue wakes by itself.
+        let _ = self.chunks.try_send(Err(io::ErrorKind::ConnectionAborted.into()));
+    }
 }
 
 /// A buffer and how much of it was filled.
@@ -123,11 +142,9 @@ impl Input {
         let (chunks_in, chunks) = bounded(DEPTH);
         let (spent, spent_out) = unbounded();
         let reader_clock = Arc::clone(&clock);
-        let wake: Sender<io::Result<Chunk>> = chunks_in.clone();
-        interrupt.on_raise(move || {
-            // A full queue wakes by itself.
-            let _ = wake.try_send(Err(io::ErrorKind::ConnectionAborted.into()));
-        });
+        let waker = Waker { chunks: chunks_in.clone(), given_up: Arc::default() };
+        let stop = waker.clone();
+        interrupt.on_raise(move || stop.wake());
         thread::Builder::new()
             .name("reader".into())
             .spawn(move || read_all(transport, &chunks_in, &spent_out, &reader_clock))?;
@@ -139,8 +156,13 @@ impl Input {
             clock,
             flush_before_wait: None,
             ended: false,
-            interrupt: interrupt.clone(),
+            waker,
         })
+    }
+
+    /// What ends this input's wait.
+    pub(crate) fn waker(&self) -> Waker {
+        self.waker.clone()
     }
 
     /// Whatever `output` holds is passed on before this input waits.
@@ -169,7 +191,7 @@ impl Input {
     }
 
     fn next_chunk(&mut self) -> io::Result<()> {
-        if self.interrupt.is_raised() {
+        if self.waker.given_up.load(Ordering::Acquire) {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         let received = match self.chunks.try_recv() {
@@ -260,8 +282,24 @@ fn read_all(
         };
         clock.touch();
         let last = !matches!(&result, Ok(chunk) if chunk.length > 0);
-        if chunks.send(result).is_err() || last {
-            return;
+        match chunks.send(result) {
+            Ok(()) if last => return,
+            Ok(()) => {}
+            Err(_) if last => return,
+            Err(unread) => return discard(transport, unread.into_inner()),
+        }
+    }
+}
+
+/// Reads on when nobody listens any more.
+fn discard(mut transport: impl Read, unread: io::Result<Chunk>) {
+    let Ok(Chunk { mut bytes, .. }) = unread else { return };
+    let mut left = DISCARDED;
+    while left > 0 {
+        match transport.read(&mut bytes) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Ok(0) | Err(_) => return,
+            Ok(length) => left = left.saturating_sub(length),
         }
     }
 }
