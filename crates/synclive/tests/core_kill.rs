@@ -35,7 +35,7 @@ fn daemon(top: &Path) -> (Killed, u16) {
     let (target, log) = (top.join("target"), top.join("daemon.log"));
     fs::create_dir(&target).unwrap();
     let text = format!(
-        "use chroot = no\n{root}log file = {}\n[m]\npath = {}\nread only = no\n",
+        "use chroot = no\nmunge symlinks = no\n{root}log file = {}\n[m]\npath = {}\nread only = no\n",
         log.display(),
         target.display()
     );
@@ -74,6 +74,20 @@ fn files(top: &Path) -> BTreeMap<PathBuf, (u32, SystemTime, Vec<u8>)> {
         }
     }
     found
+}
+
+/// Waits until the target is what the source is.
+fn until_equal(source: &Path, target: &Path) {
+    let begun = Instant::now();
+    while files(source) != files(target) {
+        if begun.elapsed() > PATIENCE {
+            let (ours, theirs) = (files(source), files(target));
+            let differs = |name: &&PathBuf| ours.get(*name) != theirs.get(*name);
+            let names: Vec<&PathBuf> = ours.keys().chain(theirs.keys()).filter(differs).collect();
+            panic!("these differ after {PATIENCE:?}: {names:?}");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// A configuration with one mirror and one target, and what starts synclive with it.
@@ -151,7 +165,7 @@ fn r72_killed_ten_times_in_a_burst_it_converges() {
         fs::create_dir_all(source.join(format!("turns{round}/below"))).unwrap();
         running = start();
     }
-    until("everything arrives", || files(&source) == files(&target));
+    until_equal(&source, &target);
     let log = fs::read_to_string(top.path().join("daemon.log")).unwrap_or_default();
     let received: u64 = log
         .lines()
@@ -179,7 +193,7 @@ fn r110_what_the_kernel_had_no_room_to_tell_is_looked_for() {
         fs::write(directory.join(format!("f{number}")), "before").unwrap();
     }
     let running = start();
-    until("all is there at first", || files(&source) == files(&target));
+    until_equal(&source, &target);
     signal(&running, rustix::process::Signal::STOP);
     let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
     // Two names in turn, or the kernel would tell of all of it at once.
@@ -199,7 +213,7 @@ fn r110_what_the_kernel_had_no_room_to_tell_is_looked_for() {
     std::os::unix::fs::symlink("elsewhere", &beside).unwrap();
     fs::rename(&beside, source.join("d4/f4")).unwrap();
     signal(&running, rustix::process::Signal::CONT);
-    until("everything arrives", || files(&source) == files(&target));
+    until_equal(&source, &target);
     let log = fs::read_to_string(top.path().join("log")).unwrap();
     assert!(log.contains("the kernel dropped events"), "{log}");
 }

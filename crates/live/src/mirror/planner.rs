@@ -314,8 +314,10 @@ mod tests {
     #[test]
     fn names_that_nothing_waits_for_are_dropped() {
         use std::time::Duration;
-        let (mut planner, mut settler) =
-            (Planner::new(None, true), Settler::new(Default::default()));
+
+        use syncline_watch::settle::Rules;
+
+        let (mut planner, mut settler) = (Planner::new(None, true), Settler::new(Rules::default()));
         let waits = Change::Written { place: place("waits") };
         planner.note(&waits);
         settler.feed(Duration::ZERO, &waits);

@@ -14,7 +14,7 @@ use syncline_engine::{Error, ExitCode, Interrupt, Monitor, Role, Terms};
 use syncline_options::Options;
 use syncline_wire::Protocol;
 
-use super::{Route, password};
+use super::{Route, password, quiet};
 
 /// A spare is made anew after this time, well before a stock daemon gives it up (docs/spec live.md 5.3).
 const RENEW: Duration = Duration::from_secs(45);
@@ -191,9 +191,15 @@ impl Route {
         let stream = connect(options, host, port, &detour, Role::Sender, &mut |_| {})?;
         let hangup = Hangup(match &stream.writer {
             Stream::Tcp(stream) => stream.try_clone().ok(),
-            _ => None,
+            Stream::Unix(_) => None,
         });
-        let connection = Connection::new(stream.reader, stream.writer, options, interrupt)?;
+        let limit = options.connection.timeout.map(|seconds| Duration::from_secs(seconds.into()));
+        if let Stream::Tcp(socket) = &stream.reader {
+            // Without it the wait lasts longer, nothing else.
+            let _ = socket.set_read_timeout(limit);
+        }
+        let (reader, writer) = quiet::watched(stream.reader, stream.writer, limit);
+        let connection = Connection::new(reader, writer, options, interrupt)?;
         Ok((connection, hangup))
     }
 

@@ -2,6 +2,7 @@
 
 mod daemon;
 mod password;
+mod quiet;
 mod watcher;
 mod words;
 

@@ -157,7 +157,9 @@ impl Plan {
         add(plain, false, false);
         add(forced, true, false);
         for (trees, forced) in [(&self.trees, false), (&self.forced_trees, true)] {
-            rounds(trees).into_iter().for_each(|lines| add(lines, forced, true));
+            for lines in rounds(trees) {
+                add(lines, forced, true);
+            }
         }
         loads
     }
