@@ -199,7 +199,7 @@ fn r110_what_the_kernel_had_no_room_to_tell_is_looked_for() {
     // Two names in turn, or the kernel would tell of all of it at once.
     for round in 0..limit.trim().parse::<u32>().unwrap() {
         let name = source.join(format!("d0/f{}", 5 * (round % 2)));
-        fs::set_permissions(name, fs::Permissions::from_mode(0o600 | round % 7)).unwrap();
+        fs::set_permissions(name, fs::Permissions::from_mode(0o600 | (round % 7))).unwrap();
     }
     // All this is told by nobody.
     fs::write(source.join("d0/f10"), "beyond").unwrap();
