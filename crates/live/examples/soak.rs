@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bench::load::{Random, act};
-use bench::{Daemon, difference, tree, until};
+use bench::{Daemon, difference, stock_is_missing, tree, until};
 
 const PAUSE: Duration = Duration::from_secs(60);
 const KILLED_EVERY: Duration = Duration::from_secs(600);
@@ -33,6 +33,9 @@ fn main() {
         eprintln!("soak SYNCLIVE MINUTES");
         std::process::exit(2);
     };
+    if stock_is_missing("soak") {
+        return;
+    }
     let minutes: u64 = minutes.parse().unwrap();
     let top = tempfile::tempdir().unwrap();
     let source = top.path().join("source");

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, unbounded};
 use syncline_wire::{Message, Multiplexer, Protocol};
 
 use super::batch::Recorder;
+use super::channel::{Nothing, Receiver, Sender, bounded, unbounded};
 use crate::Interrupt;
 
 /// What is still read for nobody at most, so that a peer in the middle of writing gets to hear why it ended.
@@ -121,7 +121,7 @@ impl Waker {
     pub(crate) fn wake(&self) {
         self.given_up.store(true, Ordering::Release);
         // A full queue wakes by itself.
-        let _ = self.chunks.try_send(Err(io::ErrorKind::ConnectionAborted.into()));
+        self.chunks.try_send(Err(io::ErrorKind::ConnectionAborted.into()));
     }
 }
 
@@ -196,13 +196,13 @@ impl Input {
         }
         let received = match self.chunks.try_recv() {
             Ok(received) => received,
-            Err(TryRecvError::Disconnected) => {
+            Err(Nothing::Ever) => {
                 self.ended = true;
                 return Ok(());
             }
-            Err(TryRecvError::Empty) => {
+            Err(Nothing::Yet) => {
                 if let Some(output) = &self.flush_before_wait {
-                    output.flush()?;
+                    output.flush_before_wait()?;
                 }
                 self.wait()?
             }
@@ -227,8 +227,8 @@ impl Input {
         loop {
             match self.chunks.recv_timeout(self.clock.wait()?) {
                 Ok(received) => return Ok(received),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Ok(Ok(Chunk::default())),
+                Err(Nothing::Yet) => {}
+                Err(Nothing::Ever) => return Ok(Ok(Chunk::default())),
             }
         }
     }
@@ -286,7 +286,7 @@ fn read_all(
             Ok(()) if last => return,
             Ok(()) => {}
             Err(_) if last => return,
-            Err(unread) => return discard(transport, unread.into_inner()),
+            Err(unread) => return discard(transport, unread),
         }
     }
 }
@@ -308,6 +308,10 @@ fn discard(mut transport: impl Read, unread: io::Result<Chunk>) {
 #[derive(Debug)]
 pub(crate) struct Output {
     gathered: Arc<Mutex<Vec<u8>>>,
+    /// Held from taking what was gathered until it is in the queue, so that nothing overtakes it.
+    turn: Arc<Mutex<()>>,
+    /// Another thread than the one that reads gathers, and passes on by itself before it waits.
+    shared: Arc<AtomicBool>,
     /// Bytes handed to the writer.
     handed_over: Arc<AtomicU64>,
     /// A batch that what is gathered is written to as well, or instead.
@@ -320,6 +324,8 @@ impl Clone for Output {
     fn clone(&self) -> Self {
         Self {
             gathered: Arc::clone(&self.gathered),
+            turn: Arc::clone(&self.turn),
+            shared: Arc::clone(&self.shared),
             handed_over: Arc::clone(&self.handed_over),
             recorder: Arc::clone(&self.recorder),
             diverted: Arc::clone(&self.diverted),
@@ -344,6 +350,7 @@ struct State {
     sent: AtomicU64,
 }
 
+#[derive(Debug)]
 enum Order {
     Data(Vec<u8>),
     Message(Message),
@@ -373,7 +380,7 @@ impl Output {
         let (credits_in, credits) = bounded(DEPTH);
         for _ in 0..DEPTH {
             // Room was made for exactly these.
-            let _ = credits_in.send(());
+            credits_in.try_send(());
         }
         let state = Arc::new(State::default());
         let writer_state = Arc::clone(&state);
@@ -385,6 +392,8 @@ impl Output {
         Ok((
             Self {
                 gathered: Arc::default(),
+                turn: Arc::default(),
+                shared: Arc::default(),
                 handed_over: Arc::default(),
                 recorder: Arc::default(),
                 diverted: Arc::default(),
@@ -406,10 +415,41 @@ impl Output {
 
     /// Passes on what was gathered.
     pub(crate) fn flush(&self) -> io::Result<()> {
-        let mut buffer = self.buffer();
-        if buffer.is_empty() {
-            return self.queue.check();
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.queue.check()?;
+        if self.buffer().is_empty() {
+            return Ok(());
         }
+        if !self.diverted.load(Ordering::Relaxed) {
+            // An error means that the writer has ended, which the next step reports.
+            let _ = self.queue.credits.recv();
+        }
+        self.pass_on(&turn)
+    }
+
+    /// From here on one thread gathers while another reads. The reader must not wait for a peer that waits for it.
+    pub(crate) fn share(&self) {
+        self.shared.store(true, Ordering::Relaxed);
+    }
+
+    /// What the reading thread does before it waits for the peer.
+    fn flush_before_wait(&self) -> io::Result<()> {
+        if !self.shared.load(Ordering::Relaxed) {
+            return self.flush();
+        }
+        // Where this would wait the other thread is at it, or will be.
+        self.queue.check()?;
+        let Ok(turn) = self.turn.try_lock() else { return Ok(()) };
+        let idle = self.buffer().is_empty() || self.diverted.load(Ordering::Relaxed);
+        if idle || self.queue.credits.try_recv().is_err() {
+            return Ok(());
+        }
+        self.pass_on(&turn)
+    }
+
+    /// Puts what was gathered into the queue. The credit for it was taken.
+    fn pass_on(&self, _turn: &MutexGuard<'_, ()>) -> io::Result<()> {
+        let mut buffer = self.buffer();
         let data = std::mem::take(&mut *buffer);
         buffer.reserve(GATHER + 4096);
         drop(buffer);
@@ -420,7 +460,7 @@ impl Output {
                 return Ok(());
             }
         }
-        self.queue.data(data)
+        self.queue.order(Order::Data(data))
     }
 
     /// What is gathered from here on is recorded.
@@ -480,13 +520,6 @@ impl Queue {
         self.state.sent.load(Ordering::Relaxed)
     }
 
-    fn data(&self, data: Vec<u8>) -> io::Result<()> {
-        self.check()?;
-        // An error means that the writer has ended, which the next step reports.
-        let _ = self.credits.recv();
-        self.order(Order::Data(data))
-    }
-
     fn order(&self, order: Order) -> io::Result<()> {
         self.check()?;
         self.orders.send(order).map_err(|_| io::ErrorKind::BrokenPipe.into())
@@ -521,8 +554,8 @@ fn write_all(
     loop {
         let order = match orders.try_recv() {
             Ok(order) => order,
-            Err(TryRecvError::Disconnected) => break,
-            Err(TryRecvError::Empty) => {
+            Err(Nothing::Ever) => break,
+            Err(Nothing::Yet) => {
                 state.note(out.flush());
                 match wait_for_order(orders, &mut out, state, clock) {
                     Some(order) => order,
@@ -538,7 +571,7 @@ fn write_all(
                     state.note(out.write_all(&data));
                 }
                 // There is room for every credit ever given out.
-                let _ = credits.send(());
+                credits.try_send(());
             }
             Order::Message(message) if !failed => state.note(out.message(&message)),
             Order::Frames(frames) if !failed => {
@@ -552,7 +585,7 @@ fn write_all(
                 if !failed {
                     state.note(out.flush());
                 }
-                let _ = answer.send(());
+                answer.try_send(());
             }
             Order::End => break,
             Order::Message(_) | Order::Frames(_) => {}
@@ -577,8 +610,8 @@ fn wait_for_order<W: Write>(
         };
         match orders.recv_timeout(wait) {
             Ok(order) => return Some(order),
-            Err(RecvTimeoutError::Disconnected) => return None,
-            Err(RecvTimeoutError::Timeout) => {
+            Err(Nothing::Ever) => return None,
+            Err(Nothing::Yet) => {
                 let due = clock.limit().is_some() && clock.keep_alive.load(Ordering::Relaxed);
                 if due && !state.failed.load(Ordering::Relaxed) {
                     state.note(out.message(&Message::KeepAlive { answer: false }));
@@ -643,6 +676,44 @@ mod tests {
         let mut bytes = Vec::new();
         input.read_to_end(&mut bytes).unwrap();
         assert_eq!(bytes, b"raw\x04\0\0\x07data\x04\0\0\x6b\x01\0\0\0");
+    }
+
+    #[test]
+    fn what_one_thread_gathers_and_another_passes_on_stays_in_order() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let clock = Clock::new(None);
+        let (output, writer) =
+            Output::spawn(ours, Arc::clone(&clock), &Interrupt::default()).unwrap();
+        output.share();
+        let done = AtomicBool::new(false);
+        let reader = thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let mut theirs = theirs;
+            theirs.read_to_end(&mut bytes).map(|_| bytes)
+        });
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !done.load(Ordering::Relaxed) {
+                        output.flush_before_wait().unwrap();
+                    }
+                });
+            }
+            for number in 0..200_000_u32 {
+                output.buffer().extend_from_slice(&number.to_le_bytes());
+                if number % 3 == 0 {
+                    output.flush().unwrap();
+                }
+            }
+            output.flush().unwrap();
+            done.store(true, Ordering::Relaxed);
+        });
+        drop(output);
+        writer.close();
+        let bytes = reader.join().unwrap().unwrap();
+        let numbers =
+            bytes.chunks_exact(4).map(|four| u32::from_le_bytes(four.try_into().unwrap()));
+        assert!(numbers.eq(0..200_000));
     }
 
     #[test]

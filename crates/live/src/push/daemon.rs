@@ -1,5 +1,6 @@
 //! Sessions with daemons, what is remembered of them, and connections kept ready for them (R60 to R63).
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +15,7 @@ use syncline_engine::{Error, ExitCode, Interrupt, Monitor, Role, Terms};
 use syncline_options::Options;
 use syncline_wire::Protocol;
 
+use super::limit::Limit;
 use super::{Route, password, quiet};
 
 /// A spare is made anew after this time, well before a stock daemon gives it up (docs/spec live.md 5.3).
@@ -28,27 +30,24 @@ const KEPT_FOR: Duration = Duration::from_secs(600);
 /// More kinds of sessions than this are not remembered.
 const MOST_MEMORIES: usize = 16;
 
-/// Ends a connection when it is dropped, whoever still waits for its peer: a stock daemon holds one that is never used for
-/// a minute, and a peer that is gone says nothing for ever.
-#[derive(Debug)]
-struct Hangup(Option<TcpStream>);
-
-impl Drop for Hangup {
-    fn drop(&mut self) {
-        if let Some(stream) = &self.0 {
-            // One that has ended already is what is wanted.
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-    }
-}
-
 /// A connection made ahead.
 #[derive(Debug)]
 struct Spare {
     greeted: Greeted,
-    hangup: Hangup,
     interrupt: Interrupt,
     made: Instant,
+    line: Line,
+}
+
+/// A socket that ends with what used it: without that, a thread would go on listening to a peer that says nothing.
+#[derive(Debug)]
+struct Line(TcpStream);
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        // The peer may have gone first.
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
 }
 
 /// What is kept between the sessions with one daemon.
@@ -147,22 +146,20 @@ impl Route {
             )),
         };
         let text = &mut |_: &[u8]| {};
-        // Kept to the end of the session.
-        let _hangup;
-        let (admission, connection, interrupt) = if let Way::Quick(Some(spare)) = way {
-            let Spare { mut greeted, interrupt, hangup, .. } = *spare;
-            _hangup = hangup;
+        let (admission, connection, interrupt, limit, _line) = if let Way::Quick(Some(spare)) = way
+        {
+            let Spare { mut greeted, interrupt, line, .. } = *spare;
             running(&interrupt);
-            let admission = request.enter_greeted(&mut greeted, text, &mut password)?;
-            (admission, greeted.connection, interrupt)
+            let limit = Limit::start(&interrupt, self.handshake);
+            let entered = request.enter_greeted(&mut greeted, text, &mut password);
+            (limit.explain(entered)?, greeted.connection, interrupt, limit, line)
         } else {
             let interrupt = Interrupt::default();
             running(&interrupt);
-            let (mut connection, hangup) = self.dial(options, &interrupt)?;
-            _hangup = hangup;
-            let admission =
-                request.enter(&mut connection, Protocol::NEWEST, text, &mut password)?;
-            (admission, connection, interrupt)
+            let (mut connection, line) = self.dial(options, &interrupt)?;
+            let limit = Limit::start(&interrupt, self.handshake);
+            let entered = request.enter(&mut connection, Protocol::NEWEST, text, &mut password);
+            (limit.explain(entered)?, connection, interrupt, limit, line)
         };
         let Admission::Admitted(admitted) = admission else {
             return Err(Error::fatal(ExitCode::START, "the daemon listed its modules"));
@@ -170,7 +167,7 @@ impl Route {
         let terms: Arc<OnceLock<Terms>> = Arc::default();
         let mut plan = plan(interrupt)?;
         plan.settled = Some(admitted.protocol);
-        let result = run_noting(plan, connection, &terms, monitor);
+        let result = run_noting(plan, connection, &terms, limit, monitor);
         match (&result, terms.get()) {
             (Ok(_), Some(terms)) if self.pipelines => keep.remember(key, &admitted, terms),
             _ => {}
@@ -178,29 +175,25 @@ impl Route {
         result
     }
 
-    fn dial(
-        &self,
-        options: &Options,
-        interrupt: &Interrupt,
-    ) -> Result<(Connection, Hangup), Error> {
+    fn dial(&self, options: &Options, interrupt: &Interrupt) -> Result<(Connection, Line), Error> {
         let Address::Daemon { host, port, .. } = &self.address else {
             return Err(Error::fatal(ExitCode::USAGE, "this target is no daemon's"));
         };
         let detour = Detour { proxy: None, program: None, shell: None };
         let port = port.unwrap_or(DAEMON_PORT);
         let stream = connect(options, host, port, &detour, Role::Sender, &mut |_| {})?;
-        let hangup = Hangup(match &stream.writer {
-            Stream::Tcp(stream) => stream.try_clone().ok(),
-            Stream::Unix(_) => None,
-        });
+        let Stream::Tcp(socket) = &stream.writer else {
+            return Err(Error::fatal(ExitCode::SOCKET, "no socket"));
+        };
+        let line = socket.try_clone().map(Line);
+        let line = line.map_err(|error| {
+            Error::fatal(ExitCode::SOCKET, format!("a second handle of the socket: {error}"))
+        })?;
         let limit = options.connection.timeout.map(|seconds| Duration::from_secs(seconds.into()));
-        if let Stream::Tcp(socket) = &stream.reader {
-            // Without it the wait lasts longer, nothing else.
-            let _ = socket.set_read_timeout(limit);
-        }
+        // Without it the wait lasts longer, nothing else. Both handles are of one socket.
+        let _ = socket.set_read_timeout(limit);
         let (reader, writer) = quiet::watched(stream.reader, stream.writer, limit);
-        let connection = Connection::new(reader, writer, options, interrupt)?;
-        Ok((connection, hangup))
+        Ok((Connection::new(reader, writer, options, interrupt)?, line))
     }
 
     /// Makes a spare if there is none that will do, on a thread of its own: nobody waits for it.
@@ -214,13 +207,14 @@ impl Route {
         let making = Arc::clone(&keep.making);
         let make = move || {
             let interrupt = Interrupt::default();
-            let made = route.dial(&options, &interrupt).and_then(|(connection, hangup)| {
+            let made = route.dial(&options, &interrupt).and_then(|(connection, line)| {
+                let _limit = Limit::start(&interrupt, route.handshake);
                 let greeted = Greeted::exchange(connection, Protocol::NEWEST)?;
-                Ok(Spare { greeted, interrupt, hangup, made: Instant::now() })
+                Ok((greeted, line))
             });
             // Without a spare the next session is a little later, nothing else.
-            if let Ok(spare) = made {
-                *lock(&slot) = Some(spare);
+            if let Ok((greeted, line)) = made {
+                *lock(&slot) = Some(Spare { greeted, interrupt, made: Instant::now(), line });
             }
             making.store(false, Ordering::Release);
         };
@@ -250,13 +244,17 @@ fn run_noting(
     plan: ClientPlan<'_>,
     connection: Connection,
     terms: &Arc<OnceLock<Terms>>,
+    limit: Limit,
     monitor: &Monitor,
 ) -> Result<ExitCode, Error> {
+    let limit = RefCell::new(limit);
     let note = |settled: &Terms| {
+        limit.borrow_mut().lift();
         // Settled once.
         let _ = terms.set(settled.clone());
     };
-    ClientPlan { begun: &note, ..plan }.run(connection, monitor).0
+    let result = ClientPlan { begun: &note, ..plan }.run(connection, monitor).0;
+    limit.borrow().explain(result)
 }
 
 /// Whether a failure of the quick way says little about the daemon (R63): all but that it is busy.

@@ -1,5 +1,6 @@
 //! What a mirror and the worker of one of its targets share.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,8 +28,14 @@ pub(crate) struct Inner {
     pub(crate) moves: Moves,
     /// Everything is to be compared; `true` with removals.
     pub(crate) compare: Option<bool>,
+    /// The same by the rules of the schedule, where these are others.
+    pub(crate) scheduled: Option<bool>,
+    /// What was told since a check began, while one is under way.
+    pub(crate) touched: Option<BTreeSet<RelPathBuf>>,
     /// Why nothing may be sent now.
     pub(crate) block: Option<(State, String)>,
+    /// What the mirror has to do without.
+    pub(crate) degraded: Option<String>,
     /// The moment after which nothing is begun any more.
     pub(crate) stop: Option<Duration>,
     /// A session may be reading the source.
@@ -41,13 +48,23 @@ pub(crate) struct Inner {
     pub(crate) interrupt: Option<Interrupt>,
 }
 
+impl Inner {
+    /// Whether everything is still to be compared.
+    pub(crate) fn owes_comparison(&self) -> bool {
+        self.compare.is_some() || self.scheduled.is_some()
+    }
+}
+
 impl Desk {
     pub(crate) fn new(outbox: Outbox<Directory>, registry: Registry) -> Arc<Self> {
         let inner = Inner {
             outbox,
             moves: Moves::default(),
             compare: None,
+            scheduled: None,
+            touched: None,
             block: None,
+            degraded: None,
             stop: None,
             works: false,
             worked: None,
@@ -75,6 +92,17 @@ impl Desk {
             for (path, todo) in changes {
                 inner.outbox.push(now, path.as_path(), *todo);
             }
+            if let Some(touched) = &mut inner.touched {
+                touched.extend(changes.iter().map(|(path, _)| path.clone()));
+            }
+        });
+    }
+
+    /// Asks for a comparison of everything.
+    pub(crate) fn compare(&self, removes: bool, scheduled: bool) {
+        self.change(|inner, _| {
+            let wish = if scheduled { &mut inner.scheduled } else { &mut inner.compare };
+            *wish = Some(removes || wish.unwrap_or_default());
         });
     }
 
@@ -110,7 +138,7 @@ impl Desk {
     /// Ends as a program should. With a comparison owed the journal stays open: the next start must not trust it.
     pub(crate) fn close(self) -> Result<(), crate::Error> {
         let inner = self.inner.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if inner.compare.is_some() { Ok(()) } else { inner.outbox.close() }
+        if inner.owes_comparison() { Ok(()) } else { inner.outbox.close() }
     }
 
     /// Waits for somebody's wish, at most so long.
