@@ -82,16 +82,22 @@ impl LocalPlan {
     }
 
     fn copy(self, begun: &dyn Fn(&Terms), monitor: &Monitor) -> Result<()> {
-        let Self { job, sources, names, destination, listing, start, rules, mut files } = self;
+        let Self { mut job, sources, names, destination, listing, start, rules, mut files } = self;
+        job.open_charset()?;
+        if job.charset.is_some() && !listing {
+            let text = "a copy within one process cannot convert file names (--iconv)";
+            return Err(Error::fatal(ExitCode::UNSUPPORTED, text));
+        }
+        job.trace_charset(Role::Sender, monitor);
         let protocol = own_version(&job.options, WireSide::Client)?;
         check_options(&job.options, protocol)?;
         job.take_identity(Role::Sender)?;
         let mut terms = Terms::local(&job.options, protocol);
+        begun(&terms);
         if listing {
             // One list, in order.
             terms.compat = CompatFlags(terms.compat.0 & !CompatFlags::INCREMENTAL.0);
         }
-        begun(&terms);
         let complete = complete(rules, &job.options, false, terms.protocol, &mut files)?;
         let mut filter = Filter::new(&complete.rules, Side::Sender);
         filter.set_role("sender");
@@ -134,6 +140,7 @@ fn list(scanning: ScanPlan<'_>, files: &mut OperatorFiles, monitor: &Monitor) ->
             scope.spawn(move || scan(scanning, files, &Tree::default(), &deliver, monitor));
         for delivered in scanned {
             if let Scanned::List { mut list, .. } = delivered {
+                monitor.tally().add_io_errors(list.io_errors());
                 monitor.tell(&Event::Listed(list.len()));
                 list.drop_duplicates(protocol);
                 for entry in list.iter_sorted().filter(|entry| entry.is_active()) {
@@ -461,7 +468,7 @@ impl<'c> Near<'c> {
 
     fn tell(&self, order: &Order<'_>, moved: Option<Moved<'_>>) {
         let base = self.origin(order.entry).ok();
-        self.context.tell_item_of(order.entry, order.item, base.as_deref(), moved);
+        self.context.tell_item_of(order.entry, order.item, base.as_deref(), moved, order.dressed);
     }
 
     fn origin(&self, entry: EntryRef<'_>) -> Result<Arc<Base>> {

@@ -116,6 +116,7 @@ pub struct Tally {
     pub received: Count,
     io_errors: AtomicU8,
     transfer_failed: AtomicBool,
+    lists_ended: AtomicBool,
 }
 
 impl Tally {
@@ -127,6 +128,16 @@ impl Tally {
     /// The I/O errors so far.
     pub fn io_errors(&self) -> IoErrors {
         IoErrors::from_bits(self.io_errors.load(Ordering::Relaxed).into())
+    }
+
+    /// Notes that no list follows.
+    pub fn end_lists(&self) {
+        self.lists_ended.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether all entries are known.
+    pub fn lists_ended(&self) -> bool {
+        self.lists_ended.load(Ordering::Relaxed)
     }
 
     /// Notes that something was not transferred.

@@ -66,12 +66,22 @@ impl Todo {
         Self::Look(Look { content: false, below: Below::Tree, below_content: false })
     }
 
+    /// Anything below may differ, and equal size and time prove nothing.
+    pub(crate) fn anything() -> Self {
+        Self::Look(Look { content: false, below: Below::Tree, below_content: true })
+    }
+
+    /// It and anything below it may differ, and equal size and time prove nothing.
+    pub(crate) fn all() -> Self {
+        Self::Look(Look { content: true, below: Below::Tree, below_content: true })
+    }
+
     /// This, and later that, of the same path.
     pub(crate) fn then(self, later: Self) -> Self {
         match (self, later) {
             (_, Self::Remove) => Self::Remove,
-            // Something else has the name now: what the target has below the old one must go.
-            (Self::Remove, Self::Look(look)) => Self::Look(Look { below: Below::Tree, ..look }),
+            // Something else has the name now: what the target has below the old one must go, or become another.
+            (Self::Remove, Self::Look(_)) => Self::all(),
             (Self::Look(one), Self::Look(other)) => Self::Look(Look {
                 content: one.content || other.content,
                 below: one.below.max(other.below),
@@ -84,6 +94,14 @@ impl Todo {
         match self {
             Self::Look(look) => look.below,
             Self::Remove => Below::Nothing,
+        }
+    }
+
+    /// Whether it changes what is below its path: the names in it, or everything.
+    pub(crate) fn reaches_down(self, only_names: bool) -> bool {
+        match self {
+            Self::Remove => true,
+            Self::Look(look) => look.below >= if only_names { Below::Names } else { Below::Tree },
         }
     }
 
@@ -492,13 +510,11 @@ mod tests {
 
     #[test]
     fn a_name_that_is_back_is_compared_with_all_that_the_target_has_below_it() {
-        let back = Todo::Look(Look { content: true, below: Below::Tree, below_content: false });
-        expect(&[("a", Todo::Remove), ("a", Todo::changed())], &[("a", back)]);
-        expect(
-            &[("a", Todo::Remove), ("a/b", Todo::changed())],
-            &[("a", Todo::tree()), ("a/b", Todo::changed())],
-        );
-        expect(&[("a", Todo::Remove), ("a/b", Todo::attributes())], &[("a", Todo::tree())]);
+        for (path, todo) in
+            [("a", Todo::changed()), ("a/b", Todo::changed()), ("a/b", Todo::attributes())]
+        {
+            expect(&[("a", Todo::Remove), (path, todo)], &[("a", Todo::all())]);
+        }
     }
 
     #[test]
@@ -621,7 +637,7 @@ mod tests {
         queue.push(NOW, RelPath::new(b"a").unwrap(), Todo::attributes());
         queue.push(NOW, RelPath::new(b"b").unwrap(), Todo::Remove);
         queue.give_back();
-        assert_eq!(shown(&queue), [("a".to_owned(), Todo::tree()), ("b".to_owned(), Todo::Remove)]);
+        assert_eq!(shown(&queue), [("a".to_owned(), Todo::all()), ("b".to_owned(), Todo::Remove)]);
     }
 
     #[test]

@@ -410,6 +410,7 @@ impl Service {
             max_open: mirror.max_open_wait.0,
             resend: mirror.resend_interval.0,
             max_paths: mirror.max_paths as usize,
+            exact: true,
             transient: mirror
                 .transient
                 .iter()

@@ -4,63 +4,11 @@
 
 mod bench;
 
-use std::fs;
-use std::io::Write;
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use bench::load::{Random, act};
 use bench::{Bench, Daemon, stock_is_missing};
-
-/// A generator of random numbers whose seed is all there is to it.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
-
-    /// One of sixteen names in one of three nested levels.
-    fn path(&mut self, top: &Path) -> PathBuf {
-        let mut path = top.to_owned();
-        for _ in 0..self.below(3) {
-            path.push(format!("d{}", self.below(3)));
-        }
-        path.join(format!("n{}", self.below(16)))
-    }
-}
-
-/// One of the things that people do to trees; what cannot be done is not.
-fn act(random: &mut Random, top: &Path) {
-    let path = random.path(top);
-    let other = random.path(top);
-    let parent = path.parent().unwrap();
-    let _ = match random.below(11) {
-        0 | 1 => fs::create_dir_all(parent)
-            .and_then(|()| fs::write(&path, vec![b'x'; random.below(20_000) as usize])),
-        2 => fs::OpenOptions::new()
-            .append(true)
-            .open(&path)
-            .and_then(|mut file| file.write_all(b"more")),
-        3 => fs::OpenOptions::new().write(true).open(&path).and_then(|mut file| {
-            let byte = random.below(256) as u8;
-            file.write_all(&[byte; 40])
-        }),
-        4 => fs::rename(&path, &other),
-        5 => fs::rename(parent, other.parent().unwrap().join("moved")),
-        6 => fs::remove_file(&path),
-        7 => fs::remove_dir_all(parent.join(format!("d{}", random.below(3)))),
-        8 => {
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o600 | random.below(64) as u32))
-        }
-        9 => symlink("somewhere", &path),
-        _ => fs::create_dir_all(&path).and_then(|()| fs::write(path.join("in"), "x")),
-    };
-}
 
 /// One storm of this seed.
 fn storm(seed: u64, seconds: u64) {
@@ -86,8 +34,8 @@ fn storm(seed: u64, seconds: u64) {
                 let mut random = Random(seed * 31 + writer + 1);
                 while !over.load(Ordering::Relaxed) {
                     act(&mut random, top);
-                    if random.below(40) == 0 {
-                        std::thread::sleep(Duration::from_millis(random.below(30)));
+                    if random.below(20) == 0 {
+                        std::thread::sleep(Duration::from_millis(random.below(60)));
                     }
                 }
             });
@@ -111,8 +59,9 @@ fn r154_a_storm_ends_with_all_targets_equal() {
     if stock_is_missing("r154_a_storm_ends_with_all_targets_equal") {
         return;
     }
-    let seeds = std::env::var("SYNCLINE_STORM_SEEDS").ok().and_then(|text| text.parse().ok());
-    for seed in 1..=seeds.unwrap_or(2) {
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let first = number("SYNCLINE_STORM_FIRST").unwrap_or(1);
+    for seed in first..first + number("SYNCLINE_STORM_SEEDS").unwrap_or(2) {
         eprintln!("storm of seed {seed}");
         storm(seed, 3);
     }

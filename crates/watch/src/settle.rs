@@ -28,6 +28,9 @@ pub struct Rules {
     pub resend: Duration,
     /// With more waiting paths than this, whole directories are told instead.
     pub max_paths: usize,
+    /// For those who keep a copy: what was moved in and went is told as gone, for it may have replaced something, and of
+    /// what came and went the directory is told, whose times have changed.
+    pub exact: bool,
     /// Names that are there for a moment only: what has one is settled after [`TRANSIENT`], if it is still there.
     pub transient: Vec<Wildcard>,
 }
@@ -43,6 +46,7 @@ impl Default for Rules {
             max_open: Duration::from_secs(10),
             resend: Duration::from_millis(500),
             max_paths: 200_000,
+            exact: false,
             transient: Vec::new(),
         }
     }
@@ -96,8 +100,7 @@ struct Waiting {
     queued: Duration,
     /// Not again before this moment.
     not_before: Duration,
-    /// It did not exist when the first change came.
-    was_absent: bool,
+    before: Before,
     /// `None` when it was told and only its resend interval runs.
     now: Option<State>,
     directory: bool,
@@ -105,6 +108,17 @@ struct Waiting {
     open: bool,
     /// What was below it before is not below it now.
     whole: bool,
+}
+
+/// Whether a path was there before the first change that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Before {
+    /// It was, or may have been.
+    Present,
+    /// It was not, and nobody can have seen what came then.
+    Absent,
+    /// It was not, but somebody may have looked since.
+    Seen,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,12 +140,14 @@ pub struct Settler {
     /// For each waiting path an entry at a moment not after its due time, and stale ones that are dropped when met.
     heap: BinaryHeap<Reverse<Due>>,
     count: usize,
+    /// Somebody may be looking at the tree.
+    looking: bool,
 }
 
 impl Settler {
     /// A settler with nothing waiting.
     pub fn new(rules: Rules) -> Self {
-        Self { rules, roots: BTreeMap::new(), heap: BinaryHeap::new(), count: 0 }
+        Self { rules, roots: BTreeMap::new(), heap: BinaryHeap::new(), count: 0, looking: false }
     }
 
     /// How many paths wait, those included whose resend interval runs.
@@ -144,11 +160,31 @@ impl Settler {
         self.count == 0
     }
 
+    /// Whether something waits at this path of any root, or at a directory above it.
+    pub fn waits_for(&self, path: &[u8]) -> bool {
+        let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        let mut all = ends.map(|(end, _)| end).chain([0, path.len()]);
+        all.any(|end| self.roots.keys().any(|&root| self.get(root, &path[..end]).is_some()))
+    }
+
+    /// Says whether somebody looks at the tree beside what is told. While it is so, and for what waits when it begins to be
+    /// so, what came and went is told as gone after the resend interval: it may have been seen.
+    pub fn set_looking(&mut self, looking: bool) {
+        if looking && !self.looking {
+            for waiting in self.roots.values_mut().flat_map(BTreeMap::values_mut) {
+                if waiting.before == Before::Absent {
+                    waiting.before = Before::Seen;
+                }
+            }
+        }
+        self.looking = looking;
+    }
+
     /// Takes a change in.
     pub fn feed(&mut self, now: Duration, change: &Change) {
         match change {
             Change::Appeared { place, directory, complete } => {
-                self.appeared(now, place, *directory, !complete && !directory);
+                self.appeared(now, place, *directory, *complete);
                 self.hurry(place);
             }
             Change::Modified { place } => self.touched(now, place, false, Some(true)),
@@ -254,7 +290,7 @@ impl Settler {
         let state = waiting.now.take()?;
         waiting.not_before = now + resend;
         let Waiting { directory, whole, .. } = *waiting;
-        waiting.was_absent = false;
+        waiting.before = Before::Present;
         waiting.whole = false;
         let place = Place { root, path: path.to_vec() };
         Some(match state {
@@ -281,7 +317,7 @@ impl Settler {
         self.rules.transient.iter().any(|pattern| pattern.matches(name))
     }
 
-    fn appeared(&mut self, now: Duration, place: &Place, directory: bool, open: bool) {
+    fn appeared(&mut self, now: Duration, place: &Place, directory: bool, complete: bool) {
         if self.is_covered(now, place) {
             return;
         }
@@ -289,10 +325,16 @@ impl Settler {
             // What was there went within the window, or was told and nothing says that it is gone.
             waiting.now == Some(State::Absent) || waiting.now.is_none()
         });
-        let waiting = self.wait_for(now, place, true);
+        // What was moved in, or found, may have replaced something.
+        let before = match self.looking {
+            _ if self.rules.exact && complete && !directory => Before::Present,
+            true => Before::Seen,
+            false => Before::Absent,
+        };
+        let waiting = self.wait_for(now, place, before);
         waiting.now = Some(State::Present);
         waiting.directory = directory;
-        waiting.open = open;
+        waiting.open = !complete && !directory;
         waiting.whole |= replaced && directory;
     }
 
@@ -300,8 +342,10 @@ impl Settler {
         if self.is_covered(now, place) {
             return;
         }
-        let waiting = self.wait_for(now, place, false);
+        let waiting = self.wait_for(now, place, Before::Present);
         if !matches!(waiting.now, Some(State::Doubtful(_))) {
+            // Somebody made it anew untold.
+            waiting.whole |= directory && waiting.now == Some(State::Absent);
             waiting.now = Some(State::Present);
             waiting.directory = directory;
             waiting.open = open.unwrap_or(waiting.open);
@@ -314,14 +358,38 @@ impl Settler {
             self.remove(place.root, &place.path);
             return;
         }
-        let waiting = self.wait_for(now, place, false);
-        if waiting.was_absent {
-            self.remove(place.root, &place.path);
-            return;
+        let resend = self.rules.resend;
+        let waiting = self.wait_for(now, place, Before::Present);
+        match waiting.before {
+            Before::Absent => {
+                self.remove(place.root, &place.path);
+                self.touch_parent(now, place);
+                return;
+            }
+            // Names that come and go all the time are not worth a word each.
+            Before::Seen => waiting.not_before = waiting.not_before.max(now + resend),
+            Before::Present => {}
         }
         waiting.now = Some(State::Absent);
         waiting.directory = directory;
         waiting.open = false;
+    }
+
+    /// Something came and went in a directory: that it did is seen by nothing but its times.
+    fn touch_parent(&mut self, now: Duration, place: &Place) {
+        if !self.rules.exact || place.path.is_empty() {
+            return;
+        }
+        let directory = Place { root: place.root, path: parent(&place.path).to_vec() };
+        let is_new = self.get(directory.root, &directory.path).is_none();
+        self.touched(now, &directory, true, None);
+        let resend = self.rules.resend;
+        let paths = self.roots.get_mut(&directory.root);
+        if let Some(waiting) = paths.and_then(|paths| paths.get_mut(&directory.path[..]))
+            && is_new
+        {
+            waiting.not_before = now + resend;
+        }
     }
 
     fn renamed(&mut self, now: Duration, from: &Place, to: &Place, directory: bool) {
@@ -331,7 +399,7 @@ impl Settler {
         if self.is_covered(now, to) {
             return;
         }
-        let waiting = self.wait_for(now, to, false);
+        let waiting = self.wait_for(now, to, Before::Present);
         waiting.now = Some(State::Present);
         waiting.directory = directory;
         waiting.open = false;
@@ -345,7 +413,7 @@ impl Settler {
         if self.is_covered(now, place) {
             return;
         }
-        let waiting = self.wait_for(now, place, false);
+        let waiting = self.wait_for(now, place, Before::Present);
         let deep = deep || waiting.whole || waiting.now == Some(State::Doubtful(true));
         waiting.now = Some(State::Doubtful(deep));
         waiting.directory = true;
@@ -376,7 +444,7 @@ impl Settler {
     }
 
     /// The entry of a path, made when there is none, with its times brought up to date.
-    fn wait_for(&mut self, now: Duration, place: &Place, was_absent: bool) -> &mut Waiting {
+    fn wait_for(&mut self, now: Duration, place: &Place, before: Before) -> &mut Waiting {
         let settle = self.rules.settle;
         let paths = self.roots.entry(place.root).or_default();
         if !paths.contains_key(place.path.as_slice()) {
@@ -388,7 +456,7 @@ impl Settler {
                 last: now,
                 queued: now + settle,
                 not_before: Duration::ZERO,
-                was_absent,
+                before,
                 now: None,
                 directory: false,
                 open: false,

@@ -3,7 +3,7 @@
 use std::fs::File;
 
 use syncline_delta::{FileHasher, Operation, SearchIndex};
-use syncline_fs::{FileWriter, OpenSource, Place, SourceFile, Space, Stat, TempFile};
+use syncline_fs::{FileWriter, Object, OpenSource, Place, SourceFile, Space, Stat, TempFile};
 use syncline_options::options::{Append, Partial};
 use syncline_wire::list::EntryRef;
 use syncline_wire::{BasisType, CompatFlags, Item};
@@ -174,10 +174,14 @@ impl<'a> Apply<'a> {
             Content::File(..) => false,
         };
         let basis = self.basis_type();
-        if !has_blocks && (basis == BasisType::Destination || context.keep.perms()) {
+        let is_copy = matches!(content, Content::File(..));
+        let is_named = is_copy || context.terms.protocol.has_item_flags();
+        let is_destination =
+            basis == BasisType::Destination && (is_named || self.existing.is_some());
+        if !has_blocks && (is_destination || context.keep.perms()) {
             return Ok(None);
         }
-        if context.terms.protocol.has_item_flags() || context.job.is_local() {
+        if is_named {
             return self.open_basis_of(place, basis);
         }
         // Old sources do not say which it was: the first that is there (delta.md 5.2).
@@ -636,6 +640,10 @@ impl<'a> Apply<'a> {
             let text = [word.as_bytes(), &name, tail.as_bytes()].concat();
             context.monitor.problem(Problem::new(severity, text));
         }
+        if let Target::InPlace(file) = &target {
+            let object = Object::opened(file, place);
+            commit::retain(context, &self.incoming, object, self.existing.as_ref())?;
+        }
         commit::keep_part(context, &self.incoming, place, target, true);
         Ok(Applied { outcome, digest, literal })
     }
@@ -657,7 +665,8 @@ impl<'a> Apply<'a> {
         let entry = self.incoming.entry;
         let total = monitor.tally().files.total() as usize;
         let left = total.saturating_sub(seen);
-        let (growing, total_size) = (false, monitor.tally().total_size.get());
+        let growing = !monitor.tally().lists_ended();
+        let total_size = monitor.tally().total_size.get();
         let progress = Progress { entry, done, size, last, left, total, growing, total_size };
         monitor.tell(&Event::Progress(progress));
     }

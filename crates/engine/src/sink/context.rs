@@ -152,7 +152,7 @@ impl<'a> Context<'a> {
         item: &syncline_wire::Item,
         moved: Option<Moved<'_>>,
     ) {
-        self.tell_item_of(entry, item, None, moved);
+        self.tell_item_of(entry, item, None, moved, false);
     }
 
     /// The same where the source is at hand too.
@@ -162,10 +162,11 @@ impl<'a> Context<'a> {
         item: &syncline_wire::Item,
         base: Option<&Base>,
         moved: Option<Moved<'_>>,
+        dressed: bool,
     ) {
         let leader = item.name.as_deref().filter(|name| !item.is_transfer() && !name.is_empty());
         let top = &self.destination.shown;
-        let event = ItemEvent { entry, flags: item.flags, top, leader, base, moved };
+        let event = ItemEvent { entry, flags: item.flags, top, leader, base, moved, dressed };
         self.monitor.tell(&Event::Item(event));
     }
 

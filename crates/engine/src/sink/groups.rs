@@ -197,24 +197,18 @@ impl Generator<'_> {
         };
         context.monitor.trace(Debug::Hlink, 1, text);
         let existing = work.stat;
+        let leader_path = checked(leader)?;
+        let leader_place = context.root().map(|root| root.place(leader_path));
+        let other = leader_place.as_ref().ok().and_then(|place| place.as_ref().ok()?.stat().ok());
+        let is_linked = existing.zip(other).is_some_and(|(stat, other)| stat.is_same_inode(&other));
         let flags = match &existing {
             Some(stat) => {
                 let mode = context.keep.mode(work.entry, Some(stat.mode), || 0);
-                work.differences(context, stat, mode, false)
+                work.differences(context, stat, mode, !is_linked)
             }
             None => ItemFlags::IS_NEW,
         };
-        if context.is_dry() {
-            return self.report_item(&work, &item(flags, leader));
-        }
-        let leader_path = checked(leader)?;
-        let leader_place = match context.root()?.place(leader_path) {
-            Ok(place) => place,
-            Err(error) => return context.failed(Role::Generator, &error),
-        };
-        if let (Some(stat), Ok(other)) = (&existing, leader_place.stat())
-            && stat.is_same_inode(&other)
-        {
+        if is_linked {
             self.report_item(&work, &item(flags, b""))?;
             return self.was_linked(&work);
         }
@@ -224,10 +218,17 @@ impl Generator<'_> {
                     return Ok(());
                 }
                 work.stat = None;
-            } else if !self.back_up_replaced(&work, stat)? {
+            } else if !context.is_dry() && !self.back_up_replaced(&work, stat)? {
                 return Ok(());
             }
         }
+        if context.is_dry() {
+            return self.report_item(&work, &item(flags, leader));
+        }
+        let leader_place = match leader_place? {
+            Ok(place) => place,
+            Err(error) => return context.failed(Role::Generator, &error),
+        };
         let place = work.place()?;
         let object = NewObject::HardLink { to: &leader_place };
         let made = if work.stat.is_some() {

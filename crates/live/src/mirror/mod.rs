@@ -9,6 +9,6 @@ mod watching;
 
 pub(crate) use expression::Expressions;
 pub(crate) use hiding::Hiding;
-pub(crate) use planner::Planner;
+pub(crate) use planner::{Planner, Renamed};
 pub(crate) use source::Source;
 pub(crate) use watching::{Bell, Watching, Wish};

@@ -124,6 +124,8 @@ struct Thread {
     /// How often hooks were told without a target.
     told: u64,
     timer: Option<Timer>,
+    /// What happened before this moment has been told.
+    drained: Duration,
     check_timer: Option<Timer>,
     /// Part of the source is without watches.
     polls: bool,
@@ -149,6 +151,7 @@ impl Thread {
             check_timer,
             polls: false,
             repeats: Repeats::default(),
+            drained: Duration::ZERO,
         }
     }
 
@@ -202,6 +205,7 @@ impl Thread {
     /// Waits for something to happen and tells it; `false` when the thread is to end.
     fn round(&mut self, watcher: &mut Watcher) -> bool {
         self.pulse.busy(PATIENCE);
+        let begun = self.setting.registry.now();
         let mut notices = Vec::new();
         let wake = match watcher.ready(&mut notices) {
             Ok(wake) => wake,
@@ -211,6 +215,12 @@ impl Thread {
                 None
             }
         };
+        // What is told now happened after the last moment at which nothing more was to be told.
+        let looked = self.setting.desks.iter().any(|desk| desk.looked_since(self.drained));
+        self.settler.set_looking(looked);
+        if wake != Some(Duration::ZERO) {
+            self.drained = begun;
+        }
         let now = self.setting.registry.now();
         let any = !notices.is_empty();
         for notice in notices {
@@ -325,18 +335,28 @@ impl Thread {
             _ => {}
         }
         self.merge_file_changed(now, change);
+        let went = match change {
+            Change::Appeared { place, .. } | Change::Vanished { place, .. } => [Some(place), None],
+            Change::Renamed { from, to, .. } => [Some(from), Some(to)],
+            _ => [None, None],
+        };
+        for path in went.into_iter().flatten().filter_map(|place| RelPath::new(&place.path).ok()) {
+            self.setting.desks.iter().for_each(|desk| desk.left(path));
+        }
         if let Change::Appeared { place, .. }
-        | Change::Vanished { place, .. }
-        | Change::Renamed { from: place, .. } = change
+        | Change::Modified { place }
+        | Change::Written { place } = change
             && let Ok(path) = RelPath::new(&place.path)
         {
-            for desk in &self.setting.desks {
-                desk.left(path);
-            }
+            self.setting.desks.iter().for_each(|desk| desk.written(path));
         }
-        if let Some((from, to, directory)) = self.planner().note(change) {
+        if let Change::Overflow | Change::Rescan { .. } | Change::RootBack { .. } = change {
+            // Nobody knows what has which name.
+            self.setting.desks.iter().for_each(|desk| desk.left(RelPath::ROOT));
+        }
+        if let Some(renamed) = self.planner().note(change) {
             for desk in &self.setting.desks {
-                desk.moved(from.as_path(), to.as_path(), directory);
+                desk.moved(&renamed);
             }
         }
         self.settler.feed(now, change);
@@ -405,9 +425,7 @@ impl Thread {
         }
         let changes: Vec<(RelPathBuf, Todo)> =
             settled.iter().filter_map(|settled| self.setting.planner.plan(settled)).collect();
-        if self.settler.is_empty() {
-            self.setting.planner.settled();
-        }
+        self.setting.planner.settled(&self.settler);
         if changes.is_empty() {
             return;
         }

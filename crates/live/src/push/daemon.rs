@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::{Shutdown, TcpStream};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use syncline_conf::live::Address;
@@ -15,7 +16,7 @@ use syncline_options::Options;
 use syncline_wire::Protocol;
 
 use super::limit::Limit;
-use super::{Route, password};
+use super::{Route, password, quiet};
 
 /// A spare is made anew after this time, well before a stock daemon gives it up (docs/spec live.md 5.3).
 const RENEW: Duration = Duration::from_secs(45);
@@ -54,13 +55,15 @@ impl Drop for Line {
 pub(crate) struct Keep {
     memories: HashMap<Vec<Vec<u8>>, Remembered>,
     spare: Arc<Mutex<Option<Spare>>>,
+    /// A spare is being made.
+    making: Arc<AtomicBool>,
     used: Option<Instant>,
 }
 
 impl Keep {
     /// The spare, if there is one that is worth a try.
     fn take_spare(&self) -> Option<Spare> {
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let mut spare = lock(&self.spare).take()?;
         let fresh = spare.made.elapsed() < OLDEST && spare.greeted.is_alive();
         fresh.then_some(spare)
     }
@@ -68,7 +71,7 @@ impl Keep {
     /// When the spare is to be renewed, if it is.
     pub(crate) fn renewal(&self) -> Option<Duration> {
         let used = self.used?;
-        let made = self.spare.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.made;
+        let made = lock(&self.spare).as_ref()?.made;
         (used.elapsed() < KEPT_FOR).then(|| RENEW.saturating_sub(made.elapsed()))
     }
 }
@@ -186,24 +189,43 @@ impl Route {
         let line = line.map_err(|error| {
             Error::fatal(ExitCode::SOCKET, format!("a second handle of the socket: {error}"))
         })?;
-        Ok((Connection::new(stream.reader, stream.writer, options, interrupt)?, line))
+        let limit = options.connection.timeout.map(|seconds| Duration::from_secs(seconds.into()));
+        // Without it the wait lasts longer, nothing else. Both handles are of one socket.
+        let _ = socket.set_read_timeout(limit);
+        let (reader, writer) = quiet::watched(stream.reader, stream.writer, limit);
+        Ok((Connection::new(reader, writer, options, interrupt)?, line))
     }
 
-    /// Makes a spare, on a thread of its own: nobody waits for it.
+    /// Makes a spare if there is none that will do, on a thread of its own: nobody waits for it.
     pub(super) fn make_spare(&self, options: &Options, keep: &Keep) {
+        let is_young = |spare: &Spare| spare.made.elapsed() < RENEW;
+        let has_one = lock(&keep.spare).as_ref().is_some_and(is_young);
+        if has_one || keep.making.swap(true, Ordering::AcqRel) {
+            return;
+        }
         let (route, options, slot) = (self.clone(), options.clone(), Arc::clone(&keep.spare));
+        let making = Arc::clone(&keep.making);
         let make = move || {
             let interrupt = Interrupt::default();
-            let (connection, line) = route.dial(&options, &interrupt).ok()?;
-            let _limit = Limit::start(&interrupt, route.handshake);
-            let greeted = Greeted::exchange(connection, Protocol::NEWEST).ok()?;
-            let spare = Spare { greeted, interrupt, made: Instant::now(), line };
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(spare);
-            Some(())
+            let made = route.dial(&options, &interrupt).and_then(|(connection, line)| {
+                let _limit = Limit::start(&interrupt, route.handshake);
+                let greeted = Greeted::exchange(connection, Protocol::NEWEST)?;
+                Ok((greeted, line))
+            });
+            // Without a spare the next session is a little later, nothing else.
+            if let Ok((greeted, line)) = made {
+                *lock(&slot) = Some(Spare { greeted, interrupt, made: Instant::now(), line });
+            }
+            making.store(false, Ordering::Release);
         };
-        // Without a spare the next session is a little later, nothing else.
-        let _ = std::thread::Builder::new().name("spare".into()).spawn(make);
+        if std::thread::Builder::new().name("spare".into()).spawn(make).is_err() {
+            keep.making.store(false, Ordering::Release);
+        }
     }
+}
+
+fn lock(spare: &Mutex<Option<Spare>>) -> MutexGuard<'_, Option<Spare>> {
+    spare.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Keep {

@@ -3,6 +3,7 @@
 mod daemon;
 mod limit;
 mod password;
+mod quiet;
 mod watcher;
 mod words;
 

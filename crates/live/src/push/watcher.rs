@@ -10,7 +10,7 @@ use syncline_wire::{ItemFlags, TextKind};
 use crate::state::{Progress, Pulse, TargetStatus};
 
 /// Lines of the peer that are kept.
-const LINES: usize = 20;
+const LINES: usize = 1000;
 
 /// A file that takes longer is shown.
 const LONG: Duration = Duration::from_secs(5);
@@ -39,6 +39,8 @@ pub(crate) struct Findings {
     pub(crate) withheld: Vec<(Vec<u8>, Option<String>)>,
     /// Lines of trouble, the last ones, the peer's and our own.
     pub(crate) texts: Vec<String>,
+    /// Whether there were more.
+    pub(crate) dropped: bool,
 }
 
 impl Watcher {
@@ -130,6 +132,7 @@ impl Findings {
         for line in text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
             if self.texts.len() == LINES {
                 self.texts.remove(0);
+                self.dropped = true;
             }
             self.texts.push(String::from_utf8_lossy(line).into_owned());
         }

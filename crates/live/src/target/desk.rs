@@ -8,6 +8,7 @@ use syncline_engine::Interrupt;
 use syncline_fs::{RelPath, RelPathBuf};
 
 use super::moves::Moves;
+use crate::mirror::Renamed;
 use crate::outbox::Outbox;
 use crate::queue::Todo;
 use crate::state::{Registry, State};
@@ -37,10 +38,21 @@ pub(crate) struct Inner {
     pub(crate) degraded: Option<String>,
     /// The moment after which nothing is begun any more.
     pub(crate) stop: Option<Duration>,
+    /// A session may be reading the source.
+    pub(crate) works: bool,
+    /// When the last one ended.
+    pub(crate) worked: Option<Duration>,
     pub(crate) retry: bool,
     pub(crate) allow: bool,
     /// Ends the session under way.
     pub(crate) interrupt: Option<Interrupt>,
+}
+
+impl Inner {
+    /// Whether everything is still to be compared.
+    pub(crate) fn owes_comparison(&self) -> bool {
+        self.compare.is_some() || self.scheduled.is_some()
+    }
 }
 
 impl Desk {
@@ -54,6 +66,8 @@ impl Desk {
             block: None,
             degraded: None,
             stop: None,
+            works: false,
+            worked: None,
             retry: false,
             allow: false,
             interrupt: None,
@@ -93,12 +107,15 @@ impl Desk {
     }
 
     /// Notes a rename, if the target can be thought to have the old name as it was (R52).
-    pub(crate) fn moved(&self, from: RelPath<'_>, to: RelPath<'_>, directory: bool) {
+    pub(crate) fn moved(&self, renamed: &Renamed) {
         let mut inner = self.lock();
+        for path in &renamed.written {
+            inner.moves.written(path.as_path());
+        }
         let queue = inner.outbox.queue();
-        if !queue.concerns(from) && !queue.concerns(to) {
+        if !queue.concerns(renamed.from.as_path()) && !queue.concerns(renamed.to.as_path()) {
             let now = self.registry.now();
-            inner.moves.add(now, from.to_owned(), to.to_owned(), directory);
+            inner.moves.add(now, renamed.clone());
         }
     }
 
@@ -107,9 +124,21 @@ impl Desk {
         self.lock().moves.forget(path);
     }
 
-    /// Ends as a program should.
+    /// Whether a session may have read the source at or after this moment: what it saw may be gone again.
+    pub(crate) fn looked_since(&self, since: Duration) -> bool {
+        let inner = self.lock();
+        inner.works || inner.worked.is_some_and(|worked| worked >= since)
+    }
+
+    /// Content at this path is another than the target has below an old name.
+    pub(crate) fn written(&self, path: RelPath<'_>) {
+        self.lock().moves.written(path);
+    }
+
+    /// Ends as a program should. With a comparison owed the journal stays open: the next start must not trust it.
     pub(crate) fn close(self) -> Result<(), crate::Error> {
-        self.inner.into_inner().unwrap_or_else(PoisonError::into_inner).outbox.close()
+        let inner = self.inner.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if inner.owes_comparison() { Ok(()) } else { inner.outbox.close() }
     }
 
     /// Waits for somebody's wish, at most so long.

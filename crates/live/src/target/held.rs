@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use syncline_fs::RelPathBuf;
 
+use super::moves::touches;
 use crate::backoff::{Backoff, Policy};
 use crate::queue::Todo;
 
@@ -43,16 +44,26 @@ impl Held {
         true
     }
 
-    /// This path is to be tried again after a rest.
-    pub(crate) fn rest(&mut self, due: Duration, path: Vec<u8>, todo: Todo) {
+    /// This path is to be tried again after a rest; gives back what cannot be kept.
+    pub(crate) fn rest(&mut self, due: Duration, path: Vec<u8>, todo: Todo) -> bool {
+        if self.0.len() >= MOST && !self.0.contains_key(&path) {
+            return false;
+        }
         let entry = self.0.entry(path).or_insert(Entry { todo, due, failure: None });
         // One that failed before may be here although the queue had it.
         entry.due = entry.due.min(due);
+        entry.todo = entry.todo.then(todo);
+        true
     }
 
-    /// The path arrived, or is in the queue again.
-    pub(crate) fn forget(&mut self, path: &[u8]) {
-        self.0.remove(path);
+    /// So much of the path arrived. What only rests has its reasons.
+    pub(crate) fn arrived(&mut self, path: &[u8], todo: Todo) {
+        let is_all = |entry: &Entry| {
+            entry.due == Duration::MAX || (entry.failure.is_some() && todo.then(entry.todo) == todo)
+        };
+        if self.0.get(path).is_some_and(is_all) {
+            self.0.remove(path);
+        }
     }
 
     /// When the next one is due.
@@ -60,7 +71,7 @@ impl Held {
         self.0.values().map(|entry| entry.due).min()
     }
 
-    /// What is due, which stays here until it is forgotten or fails again.
+    /// What is due, which stays here until it arrives or fails again.
     pub(crate) fn due(&mut self, now: Duration) -> Vec<(RelPathBuf, Todo)> {
         let mut due = Vec::new();
         let mut over = Vec::new();
@@ -100,9 +111,9 @@ impl Held {
         (all.len() as u64, all.into_iter().take(10).collect())
     }
 
-    /// Whether this path waits for its moment.
-    pub(crate) fn is_resting(&self, path: &[u8]) -> bool {
-        self.0.get(path).is_some_and(|entry| entry.due < Duration::MAX)
+    /// Whether something at this path, below it or above it waits for its moment.
+    pub(crate) fn concerns(&self, path: &RelPathBuf) -> bool {
+        self.0.contains_key(path.as_bytes()) || touches(&self.0, path, |_, _| true)
     }
 
     /// Whether this path has failed before.
@@ -128,7 +139,7 @@ mod tests {
         assert!(held.fail(2 * MINUTE, b"a".to_vec(), Todo::changed(), "no", u32::MAX));
         assert_eq!(held.next_due(), Some(4 * MINUTE));
         assert_eq!(held.failures(), (1, vec!["a: no".to_owned()]));
-        held.forget(b"a");
+        held.arrived(b"a", Todo::changed());
         assert_eq!(held.failures().0, 0);
     }
 

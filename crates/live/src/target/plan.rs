@@ -1,6 +1,6 @@
 //! From a batch to the lists of its sessions.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -52,17 +52,31 @@ impl Plan {
         for hint in moves {
             plan.link(source, hint);
         }
-        let linked: BTreeSet<Vec<u8>> =
-            plan.moves.iter().map(|hint| hint.to.as_bytes().to_vec()).collect();
+        let moves = plan.moves.clone();
+        let linked: BTreeMap<&[u8], &Move> =
+            moves.iter().map(|hint| (hint.to.as_bytes(), hint)).collect();
+        let mut left: BTreeSet<&RelPathBuf> = moves.iter().map(|hint| &hint.from).collect();
         let mut bytes = 0_u64;
         for entry in &batch.entries {
             let path = entry.path.clone();
-            let Todo::Look(look) = entry.todo else {
-                plan.remove(source, path);
-                continue;
+            let look = match entry.todo {
+                // Whatever has an old name: the links made it there again, as what has the new one.
+                _ if left.remove(&path) => {
+                    plan.replace(source, path);
+                    continue;
+                }
+                Todo::Remove => {
+                    plan.replace(source, path);
+                    continue;
+                }
+                Todo::Look(look) => look,
             };
-            if linked.contains(path.as_bytes()) {
-                plan.plain.push(Line::Path(path));
+            if let Some(hint) = linked.get(path.as_bytes()) {
+                let list =
+                    if hint.written.contains(&path) { &mut plan.forced } else { &mut plan.plain };
+                list.push(Line::Path(path));
+                let below = hint.written.iter().filter(|written| **written != hint.to);
+                plan.forced.extend(below.cloned().map(Line::Path));
                 continue;
             }
             match look.below {
@@ -92,20 +106,30 @@ impl Plan {
                 }
             }
         }
+        // No old name outlives its links, whoever was to remove it.
+        for path in left {
+            plan.replace(source, path.clone());
+        }
         plan
     }
 
-    /// What is gone is removed. Where the name is back, everything below it is compared: what the target has there may
-    /// be of the one that went.
-    fn remove(&mut self, source: &Path, path: RelPathBuf) {
+    /// What is gone is removed. Where the name is back, everything at it and below it is compared by content: what the
+    /// target has there is of the one that went, and may look the same.
+    fn replace(&mut self, source: &Path, path: RelPathBuf) {
         match fs::symlink_metadata(absolute(source, &path)) {
-            Ok(data) if data.is_dir() => self.trees.push(Line::Tree(path)),
+            Ok(data) if data.is_dir() => self.forced_trees.push(Line::Tree(path)),
             Ok(_) => self.forced.push(Line::Path(path)),
             Err(_) => {
                 self.removed.push(path.clone());
                 self.plain.push(Line::Gone(path));
             }
         }
+    }
+
+    /// Leaves what would be removed as it is.
+    pub(crate) fn without_removals(&mut self) -> Vec<RelPathBuf> {
+        self.plain.retain(|line| !matches!(line, Line::Gone(_)));
+        std::mem::take(&mut self.removed)
     }
 
     /// One that sends content for what `self` would have linked.
@@ -125,14 +149,16 @@ impl Plan {
         } else {
             (Vec::new(), [&self.plain[..], &self.forced[..]].concat())
         };
-        for (lines, forced, contents) in [
-            (plain, false, false),
-            (forced, true, false),
-            (self.trees.clone(), false, true),
-            (self.forced_trees.clone(), true, true),
-        ] {
+        let mut add = |lines: Vec<Line>, forced, contents| {
             if !lines.is_empty() {
                 loads.push(Load::Lines { lines, forced, contents, removes, links: false });
+            }
+        };
+        add(plain, false, false);
+        add(forced, true, false);
+        for (trees, forced) in [(&self.trees, false), (&self.forced_trees, true)] {
+            for lines in rounds(trees) {
+                add(lines, forced, true);
             }
         }
         loads
@@ -171,6 +197,8 @@ impl Plan {
                 };
                 if kind.is_dir() {
                     owed.push(path);
+                } else if hint.written.contains(&to) {
+                    // Nothing that the target has.
                 } else if kind.is_file() {
                     self.links.push(Line::Moved { from, to });
                 } else {
@@ -183,6 +211,35 @@ impl Plan {
         }
         true
     }
+}
+
+/// Directories with contents, none of a round below another of it: in one list every name stands once.
+fn rounds(trees: &[Line]) -> Vec<Vec<Line>> {
+    let mut rounds: Vec<(BTreeSet<Vec<u8>>, Vec<Line>)> = Vec::new();
+    for line in trees {
+        let (Line::Tree(path) | Line::Names(path)) = line else { continue };
+        let bytes = path.as_bytes();
+        let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        let above = |round: &BTreeSet<Vec<u8>>| {
+            let mut above = ends.clone().map(|(end, _)| &bytes[..end]);
+            round.contains(b".".as_slice())
+                || round.contains(bytes)
+                || above.any(|name| round.contains(name))
+        };
+        let below = |round: &BTreeSet<Vec<u8>>| {
+            path.as_path().is_root() && !round.is_empty()
+                || round.range([bytes, b"/"].concat()..[bytes, b"0"].concat()).next().is_some()
+        };
+        let free = rounds.iter_mut().find(|(round, _)| !above(round) && !below(round));
+        match free {
+            Some((round, lines)) => {
+                round.insert(bytes.to_vec());
+                lines.push(line.clone());
+            }
+            None => rounds.push((BTreeSet::from([bytes.to_vec()]), vec![line.clone()])),
+        }
+    }
+    rounds.into_iter().map(|(_, lines)| lines).collect()
 }
 
 fn absolute(source: &Path, path: &RelPathBuf) -> PathBuf {
@@ -206,7 +263,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::mirror::Renamed;
     use crate::queue::Pending;
+    use crate::target::moves::Moves;
 
     fn plan(source: &Path, entries: &[(&str, Todo)]) -> Plan {
         let entries = entries.iter().map(|(path, todo)| Pending {
@@ -229,7 +288,7 @@ mod tests {
         fs::write(top.path().join("file"), "x").unwrap();
         let removed = ["back", "file", "gone"].map(|name| (name, Todo::Remove));
         let plan = plan(top.path(), &removed);
-        assert_eq!(plan.trees, [Line::Tree(path("back"))]);
+        assert_eq!(plan.forced_trees, [Line::Tree(path("back"))]);
         assert_eq!(plan.forced, [Line::Path(path("file"))]);
         assert_eq!(plan.plain, [Line::Gone(path("gone"))]);
         assert_eq!(plan.removed, [path("gone")]);
@@ -244,6 +303,47 @@ mod tests {
         let plan = plan(top.path(), &["a", "b", "c"].map(|name| (name, Todo::changed())));
         assert_eq!(plan.forced, [Line::Path(path("a"))]);
         assert_eq!(plan.later, [path("b"), path("c")]);
+    }
+
+    #[test]
+    fn r56_no_old_name_outlives_its_links_and_what_has_it_now_is_sent_after_them() {
+        let top = tempfile::tempdir().unwrap();
+        for name in ["now", "then"] {
+            fs::write(top.path().join(name), "x").unwrap();
+        }
+        let mut moves = Moves::default();
+        for (from, to) in [("gone", "now"), ("again", "then")] {
+            let (from, to) = (path(from), path(to));
+            moves.add(Duration::ZERO, Renamed { from, to, directory: false, written: Vec::new() });
+        }
+        fs::write(top.path().join("again"), "y").unwrap();
+        moves.written(path("then").as_path());
+        let moves = moves.take(|_| true, |_| false);
+        let entries = ["now", "then"].map(|name| Pending {
+            path: path(name),
+            todo: Todo::changed(),
+            since: Duration::ZERO,
+        });
+        let batch = Batch { entries: entries.to_vec(), more: false };
+        let plan = Plan::new(top.path(), &batch, moves, Bounds { bytes: 10, delta_min: 5 });
+        assert_eq!(plan.links.len(), 2);
+        assert_eq!(plan.plain, [Line::Path(path("now")), Line::Gone(path("gone"))]);
+        assert_eq!(plan.forced, [Line::Path(path("then")), Line::Path(path("again"))]);
+    }
+
+    #[test]
+    fn r41_in_no_list_is_a_directory_with_contents_below_another() {
+        let tree = |name: &str| Line::Tree(path(name));
+        let all = [Line::Names(path("a")), tree("a/b"), tree("ab"), tree("a/b/c"), tree("b")];
+        assert_eq!(
+            rounds(&all),
+            [
+                vec![Line::Names(path("a")), tree("ab"), tree("b")],
+                vec![tree("a/b")],
+                vec![tree("a/b/c")]
+            ]
+        );
+        assert_eq!(rounds(&[tree("a"), Line::Names(RelPathBuf::root())]).len(), 2);
     }
 
     #[test]

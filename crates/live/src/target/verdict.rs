@@ -2,7 +2,7 @@
 
 use syncline_engine::{Error, ExitCode};
 
-use crate::push::Outcome;
+use crate::push::{Findings, Outcome};
 
 /// A class of ends, each with its own reaction.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -76,10 +76,12 @@ impl Verdict {
 }
 
 /// The paths that lines of trouble name, and whether every line names one.
-pub(crate) fn named(texts: &[String], is_known: impl Fn(&[u8]) -> bool) -> (Vec<Vec<u8>>, bool) {
+pub(crate) fn named(findings: &Findings, is_known: impl Fn(&[u8]) -> bool) -> (Vec<Vec<u8>>, bool) {
     let mut paths = Vec::new();
-    let mut all = true;
-    for text in texts.iter().filter(|text| !text.starts_with("rsync error:")) {
+    let mut all = !findings.dropped;
+    // A line with stars belongs to the one before it.
+    let names_none = |text: &&String| text.starts_with("rsync error:") || text.starts_with("*** ");
+    for text in findings.texts.iter().filter(|text| !names_none(text)) {
         let found = quoted(text).into_iter().flat_map(candidates).find(|path| is_known(path));
         all &= found.is_some();
         paths.extend(found);
@@ -111,6 +113,10 @@ fn candidates(name: &str) -> Vec<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn findings(texts: &[String]) -> Findings {
+        Findings { texts: texts.to_vec(), ..Findings::default() }
+    }
 
     fn verdict(code: ExitCode, text: &str) -> Verdict {
         Verdict::of_error(&Error::fatal(code, text.to_owned()), &[])
@@ -159,7 +165,10 @@ mod tests {
         ]
         .map(str::to_owned);
         let known = |path: &[u8]| [&b"sub/file"[..], b"x"].contains(&path);
-        assert_eq!(named(&texts, known), (vec![b"sub/file".to_vec(), b"x".to_vec()], true));
-        assert!(!named(&["failed verification".to_owned()], known).1);
+        assert_eq!(
+            named(&findings(&texts), known),
+            (vec![b"sub/file".to_vec(), b"x".to_vec()], true)
+        );
+        assert!(!named(&findings(&["failed verification".to_owned()]), known).1);
     }
 }

@@ -1,5 +1,7 @@
 //! The thread that brings one target up to date, and keeps it so.
 
+mod blame;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
@@ -13,7 +15,7 @@ use syncline_fs::RelPathBuf;
 
 use super::desk::{Desk, Inner};
 use super::held::Held;
-use super::moves::{Move, Moves};
+use super::moves::{Move, Moves, touches};
 use super::plan::{Bounds, Plan};
 use super::verdict::{Verdict, named};
 use crate::backoff::{Backoff, Policy};
@@ -21,11 +23,17 @@ use crate::hooks::{Change, Hooks};
 use crate::log::Log;
 use crate::mirror::{Bell, Source, Wish};
 use crate::push::{Comparison, Keep, Load, Outcome, Route};
-use crate::queue::{Batch, Below, Pending, Todo};
+use crate::queue::{Batch, Below, Look, Pending, Todo};
 use crate::state::{BatchReport, BatchResult, ByteCounts, Pulse, Registry, State, TargetStatus};
 
 /// The least number of removals that a batch may hold without a person's word.
 const MAX_DELETE: u64 = 10_000;
+
+/// The pause between batches while more paths have failed than are kept.
+const FULL_PAUSE: Duration = Duration::from_secs(5);
+
+/// After a session that was lost its paths are looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// A busy module is no change of state before this.
 const BUSY_AFTER: Duration = Duration::from_secs(30);
@@ -65,6 +73,8 @@ pub(crate) struct Worker {
     pulse: Arc<Pulse>,
     log: Log,
     held: Held,
+    /// What of the batch under way did not arrive.
+    refused: BTreeSet<Vec<u8>>,
     keep: Keep,
     backoff: Backoff,
     busy_since: Option<Duration>,
@@ -128,6 +138,7 @@ impl Worker {
             pulse,
             log,
             held: Held::default(),
+            refused: BTreeSet::new(),
             keep: Keep::default(),
             backoff,
             busy_since: None,
@@ -173,6 +184,9 @@ impl Worker {
     fn wait(&mut self) -> Order {
         let desk = Arc::clone(&self.desk);
         let mut inner = desk.lock();
+        if std::mem::take(&mut inner.works) {
+            inner.worked = Some(self.registry.now());
+        }
         loop {
             let now = self.registry.now();
             self.take_wishes(&mut inner, now);
@@ -191,6 +205,7 @@ impl Worker {
                 return Order::Stop;
             }
             if may && self.backoff.is_due(now) && now >= self.not_before {
+                inner.works = inner.owes_comparison() || !inner.outbox.queue().is_empty();
                 if let Some(removes) = inner.compare.take() {
                     return Order::Compare { removes, scheduled: false };
                 }
@@ -198,16 +213,7 @@ impl Worker {
                     return Order::Compare { removes, scheduled: true };
                 }
                 if let Some(batch) = inner.outbox.take(now, self.setting.batch_paths) {
-                    let wanted: BTreeMap<&RelPathBuf, Todo> =
-                        batch.entries.iter().map(|entry| (&entry.path, entry.todo)).collect();
-                    let is_new =
-                        |path: &RelPathBuf| matches!(wanted.get(path), Some(Todo::Look(_)));
-                    let is_old = |path: &RelPathBuf| wanted.contains_key(path);
-                    let moves = if inner.moves.is_empty() {
-                        Vec::new()
-                    } else {
-                        inner.moves.take(is_new, is_old)
-                    };
+                    let moves = self.moves_of(&mut inner, &batch);
                     return Order::Send(batch, moves);
                 }
             }
@@ -228,6 +234,22 @@ impl Worker {
         }
     }
 
+    /// The renames that this batch may do without content.
+    fn moves_of(&self, inner: &mut Inner, batch: &Batch) -> Vec<Move> {
+        if inner.moves.is_empty() {
+            return Vec::new();
+        }
+        let wanted = todos(batch);
+        let is_new = |path: &RelPathBuf| matches!(wanted.get(path.as_bytes()), Some(Todo::Look(_)));
+        let is_touched = |path: &RelPathBuf| {
+            wanted.contains_key(path.as_bytes())
+                || touches(&wanted, path, |todo, is_parent| todo.reaches_down(is_parent))
+        };
+        let mut moves = inner.moves.take(is_new, is_touched);
+        moves.retain(|hint| !self.held.concerns(&hint.from) && !self.held.concerns(&hint.to));
+        moves
+    }
+
     /// What others asked for, and what is due.
     fn take_wishes(&mut self, inner: &mut Inner, now: Duration) {
         if std::mem::take(&mut inner.retry) {
@@ -246,6 +268,7 @@ impl Worker {
             }
         }
         for (path, todo) in self.held.due(now) {
+            inner.moves.doubt(path.as_path());
             inner.outbox.push(now, path.as_path(), todo);
         }
         let waiting = inner.outbox.queue().len();
@@ -341,14 +364,35 @@ impl Worker {
 
     fn withheld(&mut self, path: &[u8], todo: Todo, why: Option<&str>) {
         let now = self.registry.now();
+        self.refuse(path);
         match why {
-            None => self.held.rest(now + self.setting.resend, path.to_vec(), todo),
+            None if !self.held.rest(now + self.setting.resend, path.to_vec(), todo) => {
+                self.put_back(now, path, todo);
+            }
+            None => {}
             Some(why) => self.fail_path(path, todo, why),
         }
     }
 
+    /// The path did not arrive with the batch under way.
+    fn refuse(&mut self, path: &[u8]) {
+        self.refused.insert(path.to_vec());
+        if let Ok(path) = RelPathBuf::clean(path) {
+            self.desk.lock().moves.doubt(path.as_path());
+        }
+    }
+
+    /// Too many wait for their moment to keep this one, too: all of them wait a little.
+    fn put_back(&mut self, now: Duration, path: &[u8], todo: Todo) {
+        if let Ok(path) = RelPathBuf::clean(path) {
+            self.desk.lock().outbox.push(now, path.as_path(), todo);
+        }
+        self.not_before = now + FULL_PAUSE;
+    }
+
     fn fail_path(&mut self, path: &[u8], todo: Todo, why: &str) {
         let now = self.registry.now();
+        self.refuse(path);
         let text = format!("{}: {why}", String::from_utf8_lossy(path));
         self.status.error(now, &text);
         if !self.held.has_failed(path) {
@@ -357,10 +401,8 @@ impl Worker {
                 self.setting.mirror, self.setting.target
             ));
         }
-        if !self.held.fail(now, path.to_vec(), todo, why, chance())
-            && let Ok(path) = RelPathBuf::clean(path)
-        {
-            self.desk.lock().outbox.push(now, path.as_path(), todo);
+        if !self.held.fail(now, path.to_vec(), todo, why, chance()) {
+            self.put_back(now, path, todo);
         }
         let (count, samples) = self.held.failures();
         self.status.set_failed_paths(count, samples);
@@ -377,6 +419,8 @@ impl Worker {
             return;
         }
         self.set_state(State::Comparing, "everything is compared");
+        // After it old names may be gone.
+        self.desk.lock().moves = Moves::default();
         let mut sum = Sum::default();
         let removes = removes && !self.no_delete;
         let was_unlimited = self.unlimited;
@@ -422,9 +466,9 @@ impl Worker {
             !path.is_empty()
                 && source.join(std::ffi::OsStr::from_bytes(path)).symlink_metadata().is_ok()
         };
-        let (paths, _) = named(texts, exists);
+        let (paths, all) = named(&outcome.findings, exists);
         let why = texts.last().cloned().unwrap_or_default();
-        if paths.is_empty() {
+        if paths.is_empty() || !all {
             // Nobody can say what: all of it is looked at again.
             self.fail_path(b".", Todo::tree(), &why);
         }
@@ -441,20 +485,21 @@ impl Worker {
     fn send(&mut self, batch: &Batch, moves: Vec<Move>) {
         let since = batch.entries.iter().map(|entry| entry.since).min();
         let mut sum = Sum::default();
+        self.refused.clear();
         let result = self.send_all(batch, moves, &mut sum);
         let now = self.registry.now();
         match result {
             Ok(later) => {
                 for entry in &batch.entries {
-                    if !self.held.is_resting(entry.path.as_bytes()) {
-                        self.held.forget(entry.path.as_bytes());
+                    if !self.refused.contains(entry.path.as_bytes()) {
+                        self.held.arrived(entry.path.as_bytes(), entry.todo);
                     }
                 }
                 self.desk.change(|inner, now| inner.outbox.finish(now, &later));
                 if let Some(since) = since {
                     self.status.visible(now.saturating_sub(since));
                 }
-                self.not_before = now + self.setting.min_interval;
+                self.not_before = self.not_before.max(now + self.setting.min_interval);
                 self.succeeded(&sum, batch.entries.len() as u64, BatchResult::Ok, &batch.entries);
             }
             Err(failed) => {
@@ -462,6 +507,11 @@ impl Worker {
                     && (sum.bytes.sent > 0 || sum.bytes.literal > 0)
                     && self.setting.removes
                     && !self.no_delete;
+                if matches!(failed.verdict, Verdict::Transient | Verdict::Stalled)
+                    && sum.bytes.sent > 0
+                {
+                    self.look_again(batch, now);
+                }
                 self.desk.change(|inner, now| {
                     inner.outbox.give_back(now);
                     if torn {
@@ -480,6 +530,19 @@ impl Worker {
         self.status.set_failed_paths(count, samples);
     }
 
+    /// A process at the target that hangs may do its part of a session long after the next one has ended, and undo what
+    /// that did: all is looked at once more.
+    fn look_again(&mut self, batch: &Batch, now: Duration) {
+        for entry in &batch.entries {
+            let todo = match entry.todo {
+                Todo::Remove => Todo::Remove,
+                Todo::Look(look) => Todo::Look(Look { content: false, ..look }),
+            };
+            // More than can be kept are not looked at.
+            let _ = self.held.rest(now + LOOK_AGAIN, entry.path.as_bytes().to_vec(), todo);
+        }
+    }
+
     /// Nothing is removed, and nothing compared, while the source is not what it was.
     fn check_source(&mut self) -> Result<(), Failed> {
         self.setting.guard.check().map_err(|(state, reason)| {
@@ -496,7 +559,8 @@ impl Worker {
         moves: Vec<Move>,
         sum: &mut Sum,
     ) -> Result<Vec<RelPathBuf>, Failed> {
-        let moves = if self.no_links { Vec::new() } else { moves };
+        // Where nothing is removed, both names would stay.
+        let moves = if self.no_links || self.no_delete { Vec::new() } else { moves };
         let bounds = Bounds { bytes: self.batch_bytes, delta_min: self.setting.delta_min };
         let mut plan = Plan::new(&self.setting.source, batch, moves, bounds);
         let removes = self.setting.removes && !self.no_delete;
@@ -519,6 +583,7 @@ impl Worker {
             for path in &plan.removed {
                 let now = self.registry.now();
                 let why = "the target refuses removals";
+                self.refused.insert(path.as_bytes().to_vec());
                 self.held.fail(now, path.as_bytes().to_vec(), Todo::Remove, why, chance());
             }
         }
@@ -526,8 +591,8 @@ impl Worker {
             self.check_source()?;
         }
         if self.setting.removes && !self.unlimited && plan.removed.len() as u64 > self.limit() {
-            self.hold_deletes(&plan.removed);
-            return Err(Failed { verdict: Verdict::Arrived, text: String::new() });
+            let removed = plan.without_removals();
+            self.hold_deletes(&removed);
         }
         let mut pending: Vec<Load> = plan.loads(removes);
         pending.reverse();
@@ -545,59 +610,6 @@ impl Worker {
         }
         self.unlimited = false;
         Ok(plan.later)
-    }
-
-    /// Finds out which paths of a session did not arrive: by the words of the target, else by asking it again.
-    fn resolve(
-        &mut self,
-        outcome: &Outcome,
-        again: Option<Load>,
-        batch: &Batch,
-        sum: &mut Sum,
-    ) -> Result<(), Failed> {
-        let todos: BTreeMap<&[u8], Todo> =
-            batch.entries.iter().map(|entry| (entry.path.as_bytes(), entry.todo)).collect();
-        let asked = &outcome.findings.asked;
-        let is_known = |path: &[u8]| todos.contains_key(path) || asked.contains(path);
-        let (paths, all) = named(&outcome.findings.texts, is_known);
-        let why = outcome.text();
-        let todo = |path: &[u8]| todos.get(path).copied().unwrap_or_else(Todo::changed);
-        if all && !paths.is_empty() {
-            for path in paths {
-                let todo = todo(&path);
-                self.fail_path(&path, todo, &why);
-            }
-            return Ok(());
-        }
-        let Some(load) = again else {
-            for entry in &batch.entries {
-                self.fail_path(entry.path.as_bytes(), entry.todo, &why);
-            }
-            return Ok(());
-        };
-        // What arrived is not asked for again.
-        let (verdict, second) = self.carry(load, sum);
-        match verdict {
-            Verdict::Arrived => return Ok(()),
-            Verdict::Partial => {}
-            verdict => return self.react(verdict, &second, batch),
-        }
-        let asked = &second.findings.asked;
-        let (named, all) =
-            named(&second.findings.texts, |path| todos.contains_key(path) || asked.contains(path));
-        let mut failed: Vec<Vec<u8>> = asked.iter().cloned().chain(named).collect();
-        if !all {
-            let others = batch
-                .entries
-                .iter()
-                .filter(|entry| !matches!(entry.todo, Todo::Look(look) if look.content));
-            failed.extend(others.map(|entry| entry.path.as_bytes().to_vec()));
-        }
-        for path in failed {
-            let todo = todo(&path);
-            self.fail_path(&path, todo, &why);
-        }
-        Ok(())
     }
 
     /// What else than an arrival a session may end with.
@@ -753,6 +765,10 @@ impl Worker {
         };
         self.set_state(state, failed.text.lines().next().unwrap_or_default());
     }
+}
+
+fn todos(batch: &Batch) -> BTreeMap<Vec<u8>, Todo> {
+    batch.entries.iter().map(|entry| (entry.path.as_bytes().to_vec(), entry.todo)).collect()
 }
 
 /// How long a spare connection may take to be made anew before it is looked for.

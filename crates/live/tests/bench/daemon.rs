@@ -92,6 +92,11 @@ impl Daemon {
         self.log().lines().filter(|line| line.contains("receiving file list")).count()
     }
 
+    /// How many processes serve connections now.
+    pub(crate) fn processes(&self) -> usize {
+        self.child.as_ref().map_or(0, |child| descendants(child.id()).len())
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("rsync://127.0.0.1:{}/m/", self.port)
     }

@@ -4,6 +4,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::print_stderr)]
 
 mod daemon;
+pub(crate) mod load;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

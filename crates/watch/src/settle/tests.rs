@@ -327,3 +327,38 @@ proptest! {
         prop_assert_eq!(&world.mirror, &world.source);
     }
 }
+
+#[test]
+fn what_came_and_went_while_somebody_looked_is_told_as_gone_when_its_rest_is_over() {
+    let rules = Rules { resend: 500 * MS, ..rules() };
+    let gone = || Settled::Removed { place: place("f"), directory: false };
+    // It was there when they began to look, or came while they did.
+    for looks_at in [0, 1] {
+        let mut settler = Settler::new(rules.clone());
+        settler.set_looking(looks_at == 0);
+        settler.feed(MS, &appeared("f"));
+        settler.set_looking(true);
+        settler.feed(2 * MS, &vanished("f", false));
+        settler.set_looking(false);
+        assert!(settler.take(100 * MS).is_empty());
+        assert_eq!(settler.take(502 * MS), [gone()]);
+    }
+    // Nobody looks any more.
+    let mut settler = Settler::new(rules);
+    settler.set_looking(true);
+    settler.set_looking(false);
+    settler.feed(MS, &appeared("f"));
+    settler.feed(2 * MS, &vanished("f", false));
+    assert!(settler.is_empty());
+}
+
+#[test]
+fn for_a_copy_what_was_moved_in_may_have_replaced_something_and_directories_have_times() {
+    let rules = Rules { exact: true, ..rules() };
+    let moved_in = Change::Appeared { place: place("d/f"), directory: false, complete: true };
+    let out = settle(rules.clone(), &[(0, moved_in), (1, vanished("d/f", false))]);
+    assert_eq!(out, [(4, Settled::Removed { place: place("d/f"), directory: false })]);
+    let out = settle(rules, &[(0, appeared("d/f")), (1, vanished("d/f", false))]);
+    let directory = Settled::Changed { place: place("d"), directory: true, whole: false };
+    assert_eq!(out, [(4, directory)]);
+}

@@ -113,7 +113,8 @@ impl FileList {
         self.io_errors
     }
 
-    pub(super) fn set_io_errors(&mut self, errors: IoErrors) {
+    /// Notes what went wrong at the sender up to the end of this list.
+    pub fn set_io_errors(&mut self, errors: IoErrors) {
         self.io_errors = errors;
     }
 

@@ -293,16 +293,22 @@ impl Scan<'_> {
     }
 }
 
-/// The directories above a path, the topmost first; the root only where it is the parent.
+/// The directories above a path, the root first: what comes or goes in any of them changes its times.
 fn ancestors(path: RelPath<'_>) -> impl Iterator<Item = RelPath<'_>> {
     let bytes = path.as_bytes();
-    let root = (!path.is_root() && path.parent().is_root()).then_some(RelPath::ROOT);
+    let root = (!path.is_root()).then_some(RelPath::ROOT);
     let slashes = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'/');
     root.into_iter().chain(slashes.map(move |(end, _)| checked(&bytes[..end])))
 }
 
 impl Listed {
     fn located(&self, device: u64) -> Located {
-        Located { base: self.number, at: Arc::clone(&self.base), scanned: false, device }
+        Located {
+            base: self.number,
+            at: Arc::clone(&self.base),
+            scanned: false,
+            device,
+            absolute: false,
+        }
     }
 }

@@ -403,7 +403,8 @@ impl Serve<'_> {
         let base = self.base(index).ok();
         let base = base.as_deref();
         let top = base.map_or(&b""[..], Base::top);
-        let event = ItemEvent { entry, flags: item.flags, top, leader, base, moved };
+        let event =
+            ItemEvent { entry, flags: item.flags, top, leader, base, moved, dressed: false };
         self.monitor.tell(&Event::Item(event));
     }
 
