@@ -217,3 +217,14 @@ fn backups_below_the_destination_outlive_deletions_there() {
         agrees(test, setup, &format!("-rlti --delete-{when} --backup-dir=bk"), &EVERY);
     }
 }
+
+#[test]
+fn a_directory_of_delayed_files_stays_while_others_come_and_go() {
+    let test = "a_directory_of_delayed_files_stays_while_others_come_and_go";
+    // Every second file is in the basis directory, and is put into place while others wait.
+    let setup = "mkdir old; for i in $(seq 400); do echo $i >src/f$i; done; touch -d @1000 src/f*; \
+                 for i in $(seq 1 2 400); do cp -p src/f$i old; done";
+    for _ in 0..5 {
+        agrees(test, setup, "-rlti --delay-updates --copy-dest=../old", &[Way::Local]);
+    }
+}

@@ -45,9 +45,7 @@ pub(crate) fn place(
             set_attributes(context, incoming, Object::from(&temporary), exact, &dress)?;
             let partial = PartialPlace::of(context, incoming.path)?;
             if let Some(partial) = partial.as_ref().filter(|_| delays) {
-                let renamed =
-                    partial.prepare().and_then(|()| temporary.rename_to(&partial.place()?));
-                return match renamed {
+                return match partial.keep(&mut temporary) {
                     Ok(()) => Ok(Outcome::Delayed),
                     Err(error) => failed(context, &error),
                 };
@@ -198,9 +196,8 @@ pub(crate) fn keep_part(
         Partial::Dir(_) => {
             set(None);
             if let Ok(Some(partial)) = PartialPlace::of(context, incoming.path) {
-                let ready = partial.prepare().and_then(|()| partial.place());
                 // Where it cannot be kept it goes.
-                let _ = ready.and_then(|kept| temporary.rename_to(&kept));
+                let _ = partial.keep(&mut temporary);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! What all threads of a receiving side share.
 
 use std::io;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use syncline_fs::{Copier, Errno, Holes, Op, RelPath, RelPathBuf, Root, Stat, TempFiles};
@@ -31,6 +32,8 @@ pub(crate) struct Context<'a> {
     pub(crate) copier: Copier,
     pub(crate) backups: Option<Backups>,
     pub(crate) partial_dir: Option<PartialDir>,
+    /// Held while a partial directory is made and filled, or removed.
+    pub(crate) partial_turns: Mutex<()>,
     pub(crate) append: Append,
     pub(crate) delete_when: DeleteWhen,
     /// Content comes whole, not as differences.
@@ -73,6 +76,7 @@ impl<'a> Context<'a> {
             copier: Copier::new(holes),
             backups: Backups::new(job, &destination),
             partial_dir: partial_dir(job, &destination),
+            partial_turns: Mutex::default(),
             append: terms.append(options),
             delete_when: terms.delete_when(options),
             whole,

@@ -1,6 +1,8 @@
 //! Parts of files, and files that wait for their turn (docs/spec behaviour.md 12).
 
-use syncline_fs::{Name, Place, RelPath, RelPathBuf, Root};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use syncline_fs::{Name, Place, RelPath, RelPathBuf, Root, TempFile};
 
 use super::context::{Context, PartialDir};
 use super::destination::checked;
@@ -11,6 +13,7 @@ use crate::{Error, Result};
 pub(crate) struct PartialPlace<'a> {
     root: &'a Root,
     path: RelPathBuf,
+    turns: &'a Mutex<()>,
     /// The directory was made for this and goes when it is empty.
     beside: bool,
 }
@@ -20,10 +23,11 @@ impl<'a> PartialPlace<'a> {
     pub(crate) fn of(context: &'a Context<'_>, path: &[u8]) -> Result<Option<Self>> {
         let path = checked(path)?;
         let Some(name) = path.file_name() else { return Ok(None) };
+        let turns = &context.partial_turns;
         match &context.partial_dir {
             None | Some(PartialDir::One(None)) => Ok(None),
             Some(PartialDir::One(Some(root))) => {
-                Ok(Some(Self { root, path: name.as_path().to_owned(), beside: false }))
+                Ok(Some(Self { root, path: name.as_path().to_owned(), turns, beside: false }))
             }
             Some(PartialDir::Beside(directory)) => {
                 let mut place = path.parent().to_owned();
@@ -33,7 +37,7 @@ impl<'a> PartialPlace<'a> {
                 if context.job.module.as_ref().is_some_and(|module| module.hides(&shown, false)) {
                     return Ok(None);
                 }
-                Ok(Some(Self { root: context.root()?, path: place, beside: true }))
+                Ok(Some(Self { root: context.root()?, path: place, turns, beside: true }))
             }
         }
     }
@@ -43,22 +47,29 @@ impl<'a> PartialPlace<'a> {
         self.root.place(self.path.as_path())
     }
 
-    /// Makes its directory; whatever else has the name is removed.
-    pub(crate) fn prepare(&self) -> syncline_fs::Result<()> {
-        if !self.beside {
-            return Ok(());
+    /// Moves a file there, into a directory made for it; whatever else has the directory's name is removed.
+    pub(crate) fn keep(&self, file: &mut TempFile) -> syncline_fs::Result<()> {
+        let _turn = self.turn();
+        if self.beside {
+            let directory = self.path.as_path().parent();
+            self.root.forget(directory);
+            self.root.place(directory)?.ensure_directory(0o700)?;
         }
-        let directory = self.path.as_path().parent();
-        self.root.forget(directory);
-        self.root.place(directory)?.ensure_directory(0o700)
+        file.rename_to(&self.place()?)
     }
 
     /// Removes the directory if it is empty now.
     pub(crate) fn tidy(&self) {
         if self.beside {
+            let _turn = self.turn();
             // Others' parts may be in it.
             let _ = self.root.remove_directory(self.path.as_path().parent());
         }
+    }
+
+    /// No thread removes a directory that another has just made.
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
