@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use syncline_conf::rsyncd::{Config, ModuleSettings, Origin};
 use syncline_conf::{Text, log_format::LogFormat};
-use syncline_engine::OperatorPaths;
 use syncline_engine::source::OperatorFiles;
+use syncline_engine::{Charset, OperatorPaths};
 use syncline_filter::ModuleFilters;
 use syncline_options::refuse::Refusals;
 use syncline_options::values::chmod::Chmod;
@@ -15,7 +15,6 @@ use crate::load::{Failure, Source};
 use crate::paths::{path, shown};
 use crate::secrets_file;
 use crate::tls;
-use crate::unperformed::unperformed;
 use crate::variables::SessionVariables;
 
 /// Prints every problem; 1 if there is any.
@@ -24,7 +23,6 @@ pub(crate) fn check(source: &Source) -> u8 {
     match source.whole() {
         Ok(parsed) => {
             problems.extend(parsed.warnings.iter().map(ToString::to_string));
-            problems.extend(unperformed(&parsed.config).iter().map(ToString::to_string));
             Examiner { problems: &mut problems }.examine(&parsed.config);
         }
         Err(Failure::Unreadable(file, error)) => {
@@ -92,6 +90,14 @@ impl Examiner<'_> {
     }
 
     fn module(&mut self, name: &[u8], settings: &ModuleSettings) {
+        let charset = Self::value(&settings.charset).filter(|value| !value.is_empty());
+        if let Some(charset) = charset.filter(|charset| Charset::open(charset).is_err()) {
+            let charset = shown(&charset);
+            self.say(
+                settings.charset.origin(),
+                format_args!("`charset`: this system knows no charset {charset}"),
+            );
+        }
         if let Some(directory) = Self::value(&settings.path).filter(|value| !value.is_empty()) {
             match std::fs::metadata(path(&directory)) {
                 Ok(data) if data.is_dir() => {}

@@ -6,9 +6,8 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use syncline_conf::auth::Access;
 use syncline_conf::rsyncd::ModuleSettings;
-use syncline_engine::OperatorPaths;
-use syncline_engine::reason;
 use syncline_engine::source::OperatorFiles;
+use syncline_engine::{Charset, OperatorPaths, reason};
 use syncline_filter::{Filter, FilterError, ModuleFilters};
 use syncline_fs::{Root, Trust};
 use syncline_wire::{Error as WireError, Protocol};
@@ -21,7 +20,7 @@ use crate::name_converter::NameConverter;
 use crate::paths::{message, path, shown};
 use crate::request::Request;
 use crate::session::{Admitted, Over, REFUSED, Session, Step};
-use crate::{transfer, unperformed};
+use crate::transfer;
 
 /// The directory whose being there makes munged symlinks unsafe.
 const MUNGED: &str = "/rsyncd-munged";
@@ -47,6 +46,8 @@ pub(crate) struct Entry {
     pub(crate) filter: Filter,
     pub(crate) pre_transfer: Option<PreTransfer>,
     pub(crate) name_converter: Option<NameConverter>,
+    /// Of the module's names, for clients with `--iconv`.
+    pub(crate) charset: Option<Charset>,
     /// Held to the end.
     _slot: Option<crate::slots::Slot>,
 }
@@ -97,12 +98,7 @@ impl Entry {
         }
         let place = session.choose_root(&settings, &configured_path);
         session.variables.set("RSYNC_MODULE_PATH", configured_path.clone());
-        if let Some(problem) = unperformed::in_module(&settings).first() {
-            session.log.warn(problem.to_string());
-            return Err(
-                session.refuse("the module needs what this version of Syncline does not perform")
-            );
-        }
+        let charset = session.open_charset(&settings)?;
         let filter = session.load_filter(&settings, &place.inside)?;
         let target = session.module_target(&settings)?;
         session.log = Log::open(target, trust(&settings));
@@ -153,6 +149,7 @@ impl Entry {
             filter,
             pre_transfer,
             name_converter,
+            charset,
             settings,
             _slot: slot,
         })
@@ -166,6 +163,18 @@ impl Session<'_> {
             Some(text) => self.refuse(text),
             None => Over(REFUSED),
         }
+    }
+
+    /// Its tables are files: there may be none once the session is in its module.
+    fn open_charset(&mut self, settings: &ModuleSettings) -> Step<Option<Charset>> {
+        let name = self.expand(&settings.charset)?;
+        if name.is_empty() {
+            return Ok(None);
+        }
+        Charset::open(&name).map(Some).map_err(|error| {
+            self.log.warn(error.to_string());
+            self.refuse("invalid charset setting.")
+        })
     }
 
     fn choose_root(&self, settings: &ModuleSettings, configured: &[u8]) -> Place {

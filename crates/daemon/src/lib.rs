@@ -43,7 +43,6 @@ mod slots;
 mod tls;
 mod transfer;
 mod tree;
-mod unperformed;
 mod variables;
 
 pub use tree::Tree;

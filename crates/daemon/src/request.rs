@@ -72,7 +72,13 @@ impl Request {
         if secluded {
             let second = read_secluded_arguments(&mut session.link)
                 .map_err(|error| session.unreadable(&error))?;
-            let second = Words::split(second);
+            let mut second = Words::split(second);
+            // Secluded words travel in the wire's charset (docs/spec session.md 3.4).
+            let converts = parsed.options.connection.iconv.is_some();
+            if let Some(charset) = entry.charset.as_ref().filter(|_| converts) {
+                let words = second.options.iter_mut().chain(&mut second.files);
+                words.for_each(|word| *word = charset.text_to_local(word));
+            }
             words.options.extend(second.options);
             words.files = second.files;
             parsed = parse_server(&words.options, &context, &refusals);

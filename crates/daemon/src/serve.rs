@@ -32,7 +32,6 @@ use crate::log::{Log, Target};
 use crate::peer::Peer;
 use crate::pid_file::PidFile;
 use crate::tls;
-use crate::unperformed::unperformed;
 use crate::variables::SessionVariables;
 use crate::{confine, listen, session};
 
@@ -186,9 +185,6 @@ impl<'a> Listener<'a> {
         }
         if let Some((origin, text)) = tls::problem(global) {
             log.warn(format!("{origin}: {text}"));
-        }
-        for problem in unperformed(config) {
-            log.warn(problem.to_string());
         }
     }
 

@@ -44,6 +44,11 @@ pub(crate) fn run(session: Session<'_>, mut entry: Entry, request: Request) -> u
     let lingering = link.linger();
     let (reader, writer) = link.into_parts();
     let mut job = Job::new(options.clone(), Place::Server);
+    // The client says whether names are converted, the module to what.
+    job.charset = entry.charset.take().filter(|_| options.connection.iconv.is_some());
+    if job.charset.is_none() {
+        job.options.connection.iconv = None;
+    }
     let converter = entry.name_converter.take();
     let loss = converter.as_ref().map(NameConverter::loss);
     if let Some(loss) = &loss {
@@ -285,10 +290,10 @@ impl Output for Told {
         match class {
             Class::ClientInfo => return,
             Class::Info | Class::Log => self.log.info(text),
-            Class::Warning | Class::Error | Class::TransferError => self.log.warn(text),
+            Class::Warning | Class::Error | Class::TransferError | Class::Foreign => {
+                self.log.warn(text);
+            }
         }
-        if let Some(kind) = class.text_kind() {
-            self.voice.send(Message::Text { kind, text: text.to_vec() });
-        }
+        self.voice.say(class, text);
     }
 }

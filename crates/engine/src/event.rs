@@ -62,6 +62,8 @@ pub enum Severity {
     Error,
     /// Something was not transferred: the run ends with 23.
     Transfer,
+    /// As [`Severity::Error`]; a name in the text is in the wire's charset, because ours has no words for it.
+    Foreign,
 }
 
 /// Something went wrong and the run goes on. The text is the line to print, without its newline.
@@ -77,6 +79,22 @@ impl Problem {
     /// A line of our own making.
     pub fn new(severity: Severity, text: impl Into<Vec<u8>>) -> Self {
         Self { severity, text: text.into() }
+    }
+
+    /// `[role] cannot convert what: name (reason)`.
+    pub(crate) fn unconvertible(
+        severity: Severity,
+        role: Role,
+        what: &[u8],
+        name: &[u8],
+        error: &io::Error,
+    ) -> Self {
+        let reason = reason(error);
+        // Stock leaves the number out here.
+        let reason = reason.rsplit_once(" (").map_or(reason.as_str(), |(words, _)| words);
+        let mut text = format!("[{role}] cannot convert ").into_bytes();
+        text.extend([what, b": ", name, b" (", reason.as_bytes(), b")"].concat());
+        Self { severity, text }
     }
 
     /// `rsync: [role] what: reason (errno)`, a transfer error.

@@ -4,11 +4,12 @@ use syncline_delta::{Algorithm as Digest, StrongSum};
 use syncline_fs::{Accounts, TempFiles};
 use syncline_options::options::{Append, DeleteWhen, Dirs, MissingArguments};
 use syncline_options::values::choice;
+use syncline_options::values::flags::Debug;
 use syncline_options::{OptionId, Options, UsageError};
 use syncline_wire::list::ListOptions;
 use syncline_wire::{Algorithm as _, Checksum, CompatFlags, Compression, Item, Protocol, Side};
 
-use crate::{Error, ExitCode, Interrupt, Module, OperatorPaths, Result, Role};
+use crate::{Charset, Error, ExitCode, Interrupt, Module, Monitor, OperatorPaths, Result, Role};
 
 /// One run, as far as it does not depend on the connection. Nothing changes in it once the run begins.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub struct Job {
     pub interrupt: Interrupt,
     /// Names and ids of users and groups at this end.
     pub accounts: Accounts,
+    /// The charset of names at this end, where names are converted. What runs a job opens it, if nobody did before.
+    pub charset: Option<Charset>,
     /// The run's temporary files, so that a process about to exit can remove them.
     pub temporaries: TempFiles,
 }
@@ -54,7 +57,30 @@ impl Job {
             exact: false,
             interrupt: Interrupt::default(),
             accounts: Accounts::new(),
+            charset: None,
             temporaries: TempFiles::new(),
+        }
+    }
+
+    /// Opens the charset that the options name. Its tables are files: where none can be opened any more once a run begins,
+    /// this has to come before.
+    pub fn open_charset(&mut self) -> Result<()> {
+        if let (None, Some(iconv)) = (&self.charset, &self.options.connection.iconv) {
+            self.charset = Some(Charset::open(&iconv.local)?);
+        }
+        Ok(())
+    }
+
+    /// The charset of forwarded names of `--files-from`, which are converted where arguments are secluded only.
+    pub(crate) fn names_charset(&self) -> Option<&Charset> {
+        self.charset.as_ref().filter(|_| self.options.connection.is_secluded())
+    }
+
+    /// Tells who looks for a fault which charset is used.
+    pub(crate) fn trace_charset(&self, role: Role, monitor: &Monitor) {
+        if let Some(charset) = &self.charset {
+            let text = || format!("[{role}] charset: {}", charset.name()).into_bytes();
+            monitor.trace(Debug::Iconv, 1, text);
         }
     }
 
@@ -171,6 +197,16 @@ impl Terms {
         }
     }
 
+    /// Whether targets of symlinks are converted where names are (docs/spec filelist.md 4.11).
+    pub fn converts_targets(&self, options: &Options) -> bool {
+        match (&options.server, self.side) {
+            (Some(server), Side::Server) => {
+                self.protocol.has_compat_flags() && server.capabilities.letters().contains(&b's')
+            }
+            _ => self.compat.contains(CompatFlags::SYMLINK_ICONV),
+        }
+    }
+
     /// When deletions happen; plain `--delete` depends on the version.
     pub fn delete_when(&self, options: &Options) -> DeleteWhen {
         match options.delete.when {
@@ -261,6 +297,6 @@ fn digest(checksum: Checksum) -> Digest {
 /// The first option that is understood but not performed yet: it must not be passed over in silence.
 pub fn unperformed(options: &Options) -> Option<UsageError> {
     use OptionId as Id;
-    let missing = [Id::Crtimes, Id::Iconv];
+    let missing = [Id::Crtimes];
     options.not_performed(|id| !missing.contains(&id))
 }

@@ -50,6 +50,7 @@
     clippy::option_option
 )]
 
+mod charset;
 mod error;
 mod event;
 mod exit;
@@ -68,6 +69,7 @@ pub mod sink;
 pub mod source;
 mod stats;
 
+pub use charset::{Charset, locale_charset};
 pub use error::{Error, Result};
 pub use event::{
     Event, ItemEvent, Monitor, Moved, Notice, Observer, Problem, Progress, Role, Severity, Silent,

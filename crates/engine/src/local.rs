@@ -82,7 +82,13 @@ impl LocalPlan {
     }
 
     fn copy(self, begun: &dyn Fn(&Terms), monitor: &Monitor) -> Result<()> {
-        let Self { job, sources, names, destination, listing, start, rules, mut files } = self;
+        let Self { mut job, sources, names, destination, listing, start, rules, mut files } = self;
+        job.open_charset()?;
+        if job.charset.is_some() && !listing {
+            let text = "a copy within one process cannot convert file names (--iconv)";
+            return Err(Error::fatal(ExitCode::UNSUPPORTED, text));
+        }
+        job.trace_charset(Role::Sender, monitor);
         let protocol = own_version(&job.options, WireSide::Client)?;
         check_options(&job.options, protocol)?;
         job.take_identity(Role::Sender)?;

@@ -13,9 +13,11 @@ use syncline_engine::session::daemon::Admission;
 use syncline_engine::session::shell::{RemoteShell, server_command};
 use syncline_engine::session::{BatchPlan, ClientPlan, Connection, rules_of};
 use syncline_engine::source::{CvsPlaces, OperatorFiles};
-use syncline_engine::{Cause, Error, ExitCode, Job, Monitor, OperatorPaths, Place, Role, Terms};
+use syncline_engine::{
+    Cause, Error, ExitCode, Job, Monitor, OperatorPaths, Place, Role, Terms, locale_charset,
+};
 use syncline_filter::Rules;
-use syncline_options::options::SuperUser;
+use syncline_options::options::{ArgumentProtection, SuperUser};
 use syncline_options::values::flags::{Debug, Info};
 use syncline_options::{Direction as Way, Job as Arguments};
 use syncline_options::{Form, Options, Packing, Remote, Transport};
@@ -88,6 +90,9 @@ impl Run {
             report.line(Class::Info, b"Ignoring \"log file\" setting.");
         }
         let monitor = Monitor::new(report.clone());
+        monitor.trace(Debug::Iconv, 2, || {
+            format!("msg checking charset: {}", locale_charset()).into_bytes()
+        });
         let local = direction == Direction::Local;
         let job = Job::new(options.clone(), if local { Place::Local } else { Place::Client });
         if let Err(error) = signals::watch(&job) {
@@ -138,9 +143,9 @@ impl Run {
                 self.remote(&remote, true, Vec::new(), &sources, destination)
             }
             Form::Local { sources, destination: Some(destination) }
-                if self.options.batch.write.is_some() && !self.arguments.listing =>
+                if self.needs_stream() && !self.arguments.listing =>
             {
-                self.local_with_batch(sources, &destination)
+                self.local_by_stream(sources, &destination)
             }
             Form::Local { sources, destination } => self.local(sources, destination),
             Form::Batch { destination } => self.batch(destination),
@@ -183,8 +188,13 @@ impl Run {
         plan.run(&|terms: &Terms| self.begin(terms), &self.monitor)
     }
 
-    /// A copy that is to be recorded needs a stream: the far end is a process of this program.
-    fn local_with_batch(&self, sources: Vec<Vec<u8>>, destination: &[u8]) -> Ended {
+    /// Whether a copy within this machine is to be recorded, or has ends of different charsets.
+    fn needs_stream(&self) -> bool {
+        self.options.batch.write.is_some() || self.options.connection.iconv.is_some()
+    }
+
+    /// Such a copy's far end is a process of this program.
+    fn local_by_stream(&self, sources: Vec<Vec<u8>>, destination: &[u8]) -> Ended {
         let role = Role::Sender;
         let begun = |terms: &Terms| self.begin(terms);
         let plan = match self.plan(false, sources, &[], None, &begun) {
@@ -469,15 +479,22 @@ impl Run {
 
 /// The words that start this program as the far end of a copy within this machine.
 fn local_server(options: &Options, destination: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
+    let mut options = options.clone();
+    // No shell is in between.
+    options.connection.protection = ArgumentProtection::Nothing;
+    let version = options.connection.protocol.map_or(32, |number| number.clamp(0, 32) as u8);
     let program = std::env::current_exe()
         .map_err(|error| Error::system(ExitCode::IPC, Role::Sender, "current program", error))?;
     let packed = options
-        .pack(Packing { direction: Way::Push, version: 32 })
+        .pack(Packing { direction: Way::Push, version })
         .map_err(|error| Error::fatal(ExitCode::USAGE, error.to_string()))?;
     let mut words = vec![program.into_os_string().into_vec()];
     words.extend(packed.head);
     words.extend(packed.options);
     words.extend(packed.remote_options);
+    if options.data.whole_file.is_none() && options.copies_whole_files(true) {
+        words.push(b"--whole-file".to_vec());
+    }
     // Both ends are this side.
     let attributes = &options.attributes;
     let own = [

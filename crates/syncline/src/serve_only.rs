@@ -56,16 +56,18 @@ impl Serving {
         let sends = is_sender(&self.options);
         let writes = asked.access != Access::ReadOnly
             && (!sends || secluded || self.options.select.remove_source.is_some());
+        let mut job = Job::new(self.options.clone(), Place::Server);
+        // Its tables may be out of reach afterwards.
+        job.open_charset().map_err(|error| error.to_string())?;
         self.tree
             .confine(writes)
             .map_err(|reason| format!("cannot confine the server: {reason}"))?;
-        let job = Job::new(self.options.clone(), Place::Server);
         signals::watch(&job).map_err(|error| format!("signals: {error}"))?;
         let mut connection =
             server::connect(&self.options, &job).map_err(|error| error.to_string())?;
         if secluded {
             let more = connection.secluded_arguments().map_err(|error| error.to_string())?;
-            let (options, paths) = split(more);
+            let (options, paths) = split(server::localise(more, job.charset.as_ref()));
             self.words.extend(options);
             self.paths = paths;
             self.options = understand(&self.words, &self.context, &self.refusals)?;

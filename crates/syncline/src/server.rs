@@ -8,17 +8,22 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use syncline_engine::report::{Class, Direction, Output, Report, Setting};
 use syncline_engine::session::{Connection, ServerPlan, ServerVoice};
 use syncline_engine::source::{CvsPlaces, OperatorFiles};
-use syncline_engine::{Cause, Error, Event, ExitCode, Job, Monitor, Observer, Place, Role};
+use syncline_engine::{
+    Cause, Charset, Error, Event, ExitCode, Job, Monitor, Observer, Place, Role,
+};
 use syncline_options::options::StderrMode;
 use syncline_options::values::flags::Debug;
 use syncline_options::{Command, Options};
 use syncline_wire::{Message, TextKind};
 
-use crate::{output, signals};
+use crate::{escape, output, signals};
 
 /// Serves the client that started this process.
 pub(crate) fn run(options: Options, words: &[Vec<u8>]) -> ExitCode {
-    let job = Job::new(options.clone(), Place::Server);
+    let mut job = Job::new(options.clone(), Place::Server);
+    if let Err(error) = job.open_charset() {
+        return crate::fail(&error.to_string(), error.exit_code());
+    }
     if let Err(error) = signals::watch(&job) {
         return crate::fail(&format!("rsync: [server] signals: {error}"), ExitCode::IPC);
     }
@@ -27,7 +32,7 @@ pub(crate) fn run(options: Options, words: &[Vec<u8>]) -> ExitCode {
         Err(error) => return crate::fail(&error.to_string(), error.exit_code()),
     };
     let (options, connection) = if options.connection.is_secluded() {
-        match seclude(connection, words) {
+        match seclude(connection, words, &job) {
             Ok(parsed) => parsed,
             Err(code) => return code,
         }
@@ -63,15 +68,25 @@ pub(crate) fn connect(options: &Options, job: &Job) -> Result<Connection, Error>
 fn seclude(
     mut connection: Connection,
     words: &[Vec<u8>],
+    job: &Job,
 ) -> Result<(Options, Connection), ExitCode> {
     let more = connection
         .secluded_arguments()
         .map_err(|error| crate::fail(&error.to_string(), error.exit_code()))?;
+    let more = localise(more, job.charset.as_ref());
     let all: Vec<Vec<u8>> = words.iter().cloned().chain(more).collect();
     match syncline_options::parse(&all, &crate::context()) {
         Ok(Command::Server(options)) => Ok((*options, connection)),
         Ok(_) => Err(crate::fail("rsync: not a server's command line", ExitCode::USAGE)),
         Err(error) => Err(crate::usage(&error, true)),
+    }
+}
+
+/// Secluded words travel in the wire's charset (docs/spec session.md 3.4).
+pub(crate) fn localise(words: Vec<Vec<u8>>, charset: Option<&Charset>) -> Vec<Vec<u8>> {
+    match charset {
+        Some(charset) => words.iter().map(|word| charset.text_to_local(word)).collect(),
+        None => words,
     }
 }
 
@@ -85,6 +100,7 @@ pub(crate) fn serve(
     let options = job.options.clone();
     let interrupt = job.interrupt.clone();
     let mode = options.output.stderr;
+    let eight_bit = options.output.eight_bit;
     let variable = |name: &str| std::env::var(name).ok();
     let files = OperatorFiles {
         paths: job.paths.clone(),
@@ -106,7 +122,7 @@ pub(crate) fn serve(
     let setting = Setting { options, direction, listing: false, server: true, decimal_point: '.' };
     let mut spoken = None;
     let (result, role) = plan.run(connection, |voice| {
-        let told = Told { voice: voice.clone(), mode };
+        let told = Told { voice: voice.clone(), mode, eight_bit };
         let report = Arc::new(Report::new(setting, Box::new(told)));
         spoken = Some(Arc::clone(&report));
         Monitor::new(Arc::new(Observed { report, voice }))
@@ -156,6 +172,7 @@ impl Observer for Observed {
 struct Told {
     voice: ServerVoice,
     mode: StderrMode,
+    eight_bit: bool,
 }
 
 impl Output for Told {
@@ -167,9 +184,9 @@ impl Output for Told {
             StderrMode::Client => true,
             StderrMode::Errors => kind == TextKind::Info || old,
         };
-        if travels && self.voice.send(Message::Text { kind, text: text.to_vec() }) {
-            return;
+        if !(travels && self.voice.say(class, text)) {
+            // Whose terminal that is, is not known here.
+            output::to_stderr(&escape::terminal(text, false, self.eight_bit));
         }
-        output::to_stderr(text);
     }
 }

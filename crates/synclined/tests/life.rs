@@ -134,7 +134,7 @@ fn the_configuration_is_checked_with_file_and_line() {
     let name = file.display();
     std::fs::write(
         &file,
-        "hosts alow = 10.0.0.0/8\n[m]\npath = /no/such/place\nincoming chmod = zzz\ncharset = latin1\nrefuse options = nonsense\n",
+        "hosts alow = 10.0.0.0/8\n[m]\npath = /no/such/place\nincoming chmod = zzz\ncharset = odd\nrefuse options = nonsense\n",
     )
     .unwrap();
     let check = |path: &Path| {
@@ -148,7 +148,7 @@ fn the_configuration_is_checked_with_file_and_line() {
         format!("{name}:1: unknown parameter `hosts alow` is ignored: did you mean `hosts allow`?"),
         format!("{name}:3: `path`: /no/such/place: No such file or directory (2)"),
         format!("{name}:4: `incoming chmod`: zzz is no change of mode"),
-        format!("{name}:5: `charset` is not performed by this version of Syncline"),
+        format!("{name}:5: `charset`: this system knows no charset odd"),
         format!("{name}:6: `refuse options`: no option is called nonsense"),
     ] {
         assert!(text.contains(&part), "{part}\nis missing in\n{text}");

@@ -10,6 +10,7 @@
 //! ```
 
 pub mod accounts;
+pub mod charset;
 pub mod descriptor;
 pub mod fanotify;
 pub mod heap;

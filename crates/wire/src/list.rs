@@ -55,7 +55,7 @@ mod xattr;
 
 pub use acl::{Acl, AclName};
 pub use attributes::{Attributes, Table};
-pub use decode::{CharsetConversion, ListDecoder};
+pub use decode::{CharsetConversion, ListDecoder, Unsayable};
 pub use encode::ListEncoder;
 pub use entry::{Device, DirectoryRole, FileEntry, FileKind, HardLink};
 pub use ids::{IdNames, NameLookup, NoNames};

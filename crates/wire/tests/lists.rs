@@ -336,3 +336,71 @@ fn a_list_of_usual_names_takes_less_than_100_bytes_a_file() {
     list.sort(Protocol::NEWEST);
     assert!(list.memory() < 80 * list.len(), "{}", list.memory() / list.len());
 }
+
+#[test]
+fn what_cannot_be_said_here_keeps_its_index_and_is_told() {
+    let flags = CompatFlags::INCREMENTAL.with(CompatFlags::VARINT_FLAGS);
+    let options =
+        ListOptions { links: true, recursive: true, flags, ..ListOptions::new(Protocol::NEWEST) };
+    let entry = |name: &str, mode, target: Option<&str>| FileEntry {
+        name: name.into(),
+        mode,
+        target: target.map(Into::into),
+        ..FileEntry::default()
+    };
+    let mut encoder = syncline_wire::list::ListEncoder::new(options.clone());
+    let mut names = syncline_wire::list::NoNames;
+    let mut put = |first, entries: &[FileEntry]| {
+        let mut wire = Vec::new();
+        encoder.begin(first);
+        for entry in entries {
+            encoder.encode(&mut wire, &mut entry.clone(), &mut names).unwrap();
+        }
+        encoder.end(&mut wire, syncline_wire::IoErrors::NONE, &mut names);
+        wire
+    };
+    let first = put(
+        1,
+        &[
+            entry(".", 0o040_755, None),
+            entry("bad1", 0o040_755, None),
+            entry("bad2", 0o040_755, None),
+            entry("good", 0o100_644, None),
+            entry("link", 0o120_777, Some("bad")),
+        ],
+    );
+    let second = put(7, &[entry("bad1/good", 0o100_644, None)]);
+    // Who has words for the parts only still gets nothing of a directory that has none.
+    let conversion = || -> syncline_wire::list::CharsetConversion {
+        Box::new(|name: &[u8]| match name {
+            b"bad1/good" => Ok(b"good".to_vec()),
+            name if name.starts_with(b"bad") => Err(std::io::Error::other("unsayable")),
+            name => Ok(name.to_ascii_uppercase()),
+        })
+    };
+    let mut decoder = syncline_wire::list::ListDecoder::new(options.clone());
+    decoder.convert_names(conversion());
+    decoder.convert_targets(conversion());
+    let mut lists = syncline_wire::list::FileLists::new(&options);
+    let mut list = decoder.read_list(&mut &first[..], lists.next_first(), None).unwrap();
+    assert!(!list.io_errors().is_empty());
+    let told: Vec<(Vec<u8>, bool)> =
+        decoder.take_unsayable().into_iter().map(|it| (it.name, it.target)).collect();
+    let expected = [(&b"bad1"[..], false), (b"bad2", false), (b"LINK", true)];
+    assert_eq!(told, expected.map(|(name, target)| (name.to_vec(), target)));
+    list.sort_aside(options.protocol);
+    list.drop_duplicates(options.protocol);
+    let active: Vec<_> = list
+        .iter()
+        .filter(|entry| entry.is_active())
+        .map(|entry| (entry.index(), entry.path()))
+        .collect();
+    assert_eq!(active, [(1, b".".to_vec()), (4, b"GOOD".to_vec())]);
+    lists.add(list, None).unwrap();
+    let path = lists.announce(1).unwrap();
+    let list = decoder.read_list(&mut &second[..], lists.next_first(), Some(&path)).unwrap();
+    assert!(list.iter().all(|entry| !entry.is_active()));
+    lists.add(list, Some(1)).unwrap();
+    // The other one is owed as well.
+    assert!(lists.announce(2).is_ok());
+}

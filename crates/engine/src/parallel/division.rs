@@ -167,9 +167,9 @@ fn is_open(mode: u32, chmod: &Chmod) -> bool {
     chmod.apply(mode, true, 0) & 0o700 == 0o700 && mode & 0o700 == 0o700
 }
 
-/// Whether a name stands for itself in a rule (docs/spec filters.md 6.2).
+/// Whether a name stands for itself in a rule, also in front of a pattern (docs/spec filters.md 6.2, 6.6).
 fn is_nameable(path: &[u8]) -> bool {
-    path.len() < 3000 && !path.iter().any(|byte| b"*?[\n\r\0".contains(byte))
+    path.len() < 3000 && !path.iter().any(|byte| b"*?[\\\n\r\0".contains(byte))
 }
 
 fn rule(before: &[u8], path: &[u8], after: &[u8]) -> Vec<u8> {
@@ -266,8 +266,9 @@ mod tests {
 
     #[test]
     fn names_that_are_patterns_stay_with_what_is_left() {
-        let found = survey(&["src/"], &[("./", 0), ("a*/", 0), ("a*/f", 900_000), ("b\\c/", 0)]);
-        assert_eq!(divide(&found, 3).unwrap()[1], ["-sr /b\\c"]);
+        let entries = [("./", 0), ("a*/", 0), ("a*/f", 900_000), ("b\\c/", 0), ("d/", 0)];
+        let found = survey(&["src/"], &entries);
+        assert_eq!(divide(&found, 3).unwrap()[1], ["-sr /d"]);
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub enum Class {
     Error,
     /// Standard error, and the log; the run ends with 23.
     TransferError,
+    /// As [`Class::Error`]; the text is in the wire's charset already.
+    Foreign,
 }
 
 impl Class {
@@ -51,7 +53,7 @@ impl Class {
         match self {
             Self::Info => Some(TextKind::Info),
             Self::Warning => Some(TextKind::Warning),
-            Self::Error => Some(TextKind::Error),
+            Self::Error | Self::Foreign => Some(TextKind::Error),
             Self::TransferError => Some(TextKind::TransferError),
             Self::ClientInfo | Self::Log => None,
         }
@@ -438,6 +440,7 @@ impl Observer for Report {
                     Severity::Warning => Class::Warning,
                     Severity::Error => Class::Error,
                     Severity::Transfer => Class::TransferError,
+                    Severity::Foreign => Class::Foreign,
                 };
                 state.put_line(class, &problem.text);
             }

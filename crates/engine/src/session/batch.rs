@@ -225,12 +225,14 @@ impl BatchPlan<'_> {
         let mut input = Input::spawn(reader, Arc::clone(&clock), interrupt).map_err(failed)?;
         let terms = self.terms(&mut input)?;
         check_options(&self.job.options, terms.protocol)?;
+        self.job.open_charset()?;
         (self.begun)(&terms);
         self.job.take_identity(Role::Destination)?;
         let rules = std::mem::replace(&mut self.rules, Rules::new(Settings::default()));
         let options = &self.job.options;
         let complete = rules::complete(rules, options, true, terms.protocol, &mut self.files)?;
-        let peer = Peer::new(input, output, terms.clone(), Role::Receiver, monitor.clone(), clock);
+        let (role, monitors) = (Role::Receiver, monitor.clone());
+        let peer = Peer::new(input, output, terms.clone(), role, monitors, None, clock);
         let pace = Pace::default();
         let offers = FarOffers::new(peer, &self.job, monitor)?.at_pace(pace.clone());
         let place = (self.destination.clone(), self.start.clone());

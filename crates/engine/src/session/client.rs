@@ -59,8 +59,13 @@ impl ClientPlan<'_> {
             let checksum = if old.is_some_and(|version| version < 30) { "md4" } else { "md5" };
             self.lists = (Some(checksum.into()), Some("zlib".into()));
         }
+        if let Err(error) = self.job.open_charset() {
+            return (Err(error), role);
+        }
+        self.job.trace_charset(role, monitor);
         let plan = Plan {
             options: &self.job.options,
+            charset: self.job.charset.as_ref(),
             side: Side::Client,
             sends: !self.pull,
             settled: self.settled,

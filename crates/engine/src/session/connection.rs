@@ -81,7 +81,9 @@ impl Connection {
         let framing = Framing::of(&terms, plan.options, pull);
         let protocol = terms.protocol;
         let Self { input, output, writer, clock, .. } = self;
-        let mut peer = Peer::new(input, output, terms, plan.role(), monitor.clone(), clock);
+        let charset = plan.charset.cloned();
+        let mut peer =
+            Peer::new(input, output, terms, plan.role(), monitor.clone(), charset, clock);
         match expected {
             Some(expected) => peer.expect(expected, framing.input),
             None if framing.input => peer.input.start(),

@@ -12,7 +12,7 @@ use super::Connection;
 use super::remember::{Admitted, Remembered};
 use super::setup::{self, Expected};
 use super::shell::{dashless, escape_option};
-use crate::{Error, ExitCode, Result, Role};
+use crate::{Charset, Error, ExitCode, Result, Role};
 
 /// What a client wants of a daemon.
 #[derive(Clone, Debug)]
@@ -213,6 +213,9 @@ impl DaemonRequest<'_> {
         rest.extend(self.paths.iter().map(|path| self.path_word(path)));
         if self.options.connection.protection == ArgumentProtection::Secluded {
             put_daemon_arguments(out, &words.head, protocol);
+            if let Some(charset) = &words.charset {
+                rest = rest.iter().map(|word| charset.text_to_wire(word)).collect();
+            }
             put_secluded_arguments(out, &rest);
         } else {
             let all = [words.head.clone(), rest].concat();
@@ -241,7 +244,12 @@ impl DaemonRequest<'_> {
         }
         rest.extend(packed.remote_options.iter().cloned());
         rest.push(b".".to_vec());
-        Ok(Words { head: packed.head.clone(), rest })
+        let secluded = self.options.connection.protection == ArgumentProtection::Secluded;
+        let charset = match self.options.connection.iconv.as_ref().filter(|_| secluded) {
+            Some(iconv) => Some(Charset::open(&iconv.local)?),
+            None => None,
+        };
+        Ok(Words { head: packed.head.clone(), rest, charset })
     }
 
     fn role(&self) -> Role {
@@ -281,6 +289,8 @@ impl DaemonRequest<'_> {
 struct Words {
     head: Vec<Vec<u8>>,
     rest: Vec<Vec<u8>>,
+    /// That of words which are secluded.
+    charset: Option<Charset>,
 }
 
 impl Remembered {

@@ -1,12 +1,15 @@
 //! Both halves of the link over a connection.
 
 use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use syncline_filter::{ClientRules, Name, ReceiverChecks, RequestList};
 use syncline_wire::list::{
-    DirectoryRole, EntryRef, FileEntry, FileKind, FileList, FileLists, ListDecoder, XattrSet,
-    put_xattr_request, read_xattr_values,
+    DirectoryRole, EntryRef, FileEntry, FileKind, FileList, FileLists, ListDecoder, Unsayable,
+    XattrSet, put_xattr_request, read_xattr_values,
 };
 use syncline_wire::{
     Index, IndexDecoder, IndexEncoder, Item, Message, Protocol, SumHead, Token, TokenDecoder,
@@ -30,6 +33,8 @@ pub(crate) struct FarOffers {
     monitor: Monitor,
     protocol: Protocol,
     digest_length: usize,
+    /// Where names are converted: how what cannot be is told.
+    converting: Option<Box<Job>>,
     /// Without content: neither side moves any.
     dry: bool,
     exchange: XattrExchange,
@@ -60,6 +65,13 @@ impl FarOffers {
         let (method, _) = terms.compression;
         let tokens = TokenDecoder::new(method, terms.protocol)
             .map_err(|error| Error::wire(Role::Receiver, error))?;
+        let mut decoder = ListDecoder::new(options.clone());
+        if let Some(charset) = &job.charset {
+            decoder.convert_names(charset.conversion());
+            if terms.converts_targets(&job.options) {
+                decoder.convert_targets(charset.conversion());
+            }
+        }
         Ok(Self {
             peer,
             monitor: monitor.clone(),
@@ -70,7 +82,8 @@ impl FarOffers {
             extras: Extras::default(),
             server: job.is_server(),
             max_alloc: job.options.connection.max_alloc,
-            decoder: ListDecoder::new(options.clone()),
+            converting: job.charset.as_ref().map(|_| Box::new(job.clone())),
+            decoder,
             lists: FileLists::new(&options),
             in_index: IndexDecoder::new(terms.protocol),
             tokens,
@@ -138,6 +151,7 @@ impl FarOffers {
             let (decoder, input) = (&mut self.decoder, &mut self.peer.input);
             match decoder.read_entry(input, &mut list) {
                 Ok(true) => {
+                    self.tell_unsayable();
                     if let Some(asked) = &self.asked {
                         asked.check_last(&mut list)?;
                     }
@@ -145,7 +159,7 @@ impl FarOffers {
                 Ok(false) => break,
                 Err(error) => return Err(self.list_failed(error)),
             }
-            let role = if self.first_list_read { Role::Receiver } else { Role::Destination };
+            let role = self.list_role();
             crate::job::check_list_length(self.max_alloc, list.len(), role)?;
             if list.len().is_multiple_of(100) && self.monitor.wants_progress() {
                 self.monitor.tell(&Event::Listing(list.len()));
@@ -158,13 +172,33 @@ impl FarOffers {
         Ok(Offer::List(Received { list, directory, names }))
     }
 
+    /// Entries that this end's charset has no words for.
+    fn tell_unsayable(&mut self) {
+        let Some(job) = &self.converting else { return };
+        for Unsayable { name, target, error } in self.decoder.take_unsayable() {
+            let role = self.list_role();
+            let problem = if target {
+                let base = if job.module.is_some() { PathBuf::new() } else { here() };
+                let path = base.join(OsStr::from_bytes(&name));
+                let shown = job.quote(path.as_os_str().as_bytes());
+                let what = b"symlink data for";
+                Problem::unconvertible(Severity::Transfer, role, what, &shown, &error)
+            } else {
+                Problem::unconvertible(Severity::Foreign, role, b"filename", &name, &error)
+            };
+            self.monitor.problem(problem);
+        }
+    }
+
+    /// Who reads a list: the receiving side has not split before the first.
+    fn list_role(&self) -> Role {
+        if self.first_list_read { Role::Receiver } else { Role::Destination }
+    }
+
     /// Faults in a list are found before the receiving side splits.
     fn list_failed(&mut self, error: syncline_wire::Error) -> Error {
         match self.peer.failed(error) {
-            Error::Wire { source, .. } => {
-                let role = if self.first_list_read { Role::Receiver } else { Role::Destination };
-                Error::wire(role, source)
-            }
+            Error::Wire { source, .. } => Error::wire(self.list_role(), source),
             error => error,
         }
     }
@@ -312,6 +346,11 @@ impl FarOffers {
     }
 }
 
+/// Where relative names start, for messages.
+fn here() -> PathBuf {
+    std::env::current_dir().unwrap_or_default()
+}
+
 /// The names a client asked for, and what it excludes itself.
 #[derive(Debug)]
 pub(crate) struct Asked {
@@ -328,6 +367,10 @@ impl Asked {
     fn check_last(&self, list: &mut FileList) -> Result<()> {
         let Some(position) = list.len().checked_sub(1) else { return Ok(()) };
         let Some(entry) = list.get(position) else { return Ok(()) };
+        if !entry.is_active() {
+            // A name that cannot be said here names nothing.
+            return Ok(());
+        }
         let path = entry.path();
         let path = path.strip_prefix(b"/").unwrap_or(&path);
         let is_directory = entry.is_directory();

@@ -19,7 +19,11 @@ pub(super) fn forward(peer: &mut Peer, job: &Job, start: &Path) -> Result<Option
         return Ok(None);
     }
     let text = read(job, start)?;
-    let names = packed(&text, options.select.from0);
+    let own = packed(&text, options.select.from0);
+    let names = match job.names_charset() {
+        Some(charset) => charset.text_to_wire(&own),
+        None => own.clone(),
+    };
     let protocol = peer.terms.protocol;
     let raw = protocol.multiplexes_client() && !protocol.frames_files_from();
     if raw {
@@ -35,7 +39,7 @@ pub(super) fn forward(peer: &mut Peer, job: &Job, start: &Path) -> Result<Option
         let framed = peer.output.set_framed(Some(protocol));
         framed.map_err(|error| peer.unwritten(error))?;
     }
-    let words = names.split(|&byte| byte == 0).filter(|name| !name.is_empty());
+    let words = own.split(|&byte| byte == 0).filter(|name| !name.is_empty());
     Ok(Some(words.map(sanitize_line).collect()))
 }
 

@@ -9,7 +9,7 @@ use syncline_wire::{Demultiplexer, Message, MessageSink, Side};
 
 use super::queue::{Clock, Input, Output, Queue};
 use super::setup::Expected;
-use crate::{Error, Event, ExitCode, Monitor, Notice, Result, Role, Terms};
+use crate::{Charset, Error, Event, ExitCode, Monitor, Notice, Result, Role, Terms};
 
 /// How long a peer that reads nothing any more is listened to.
 const HEARING: Duration = Duration::from_secs(5);
@@ -35,9 +35,11 @@ impl Peer {
         terms: Terms,
         role: Role,
         monitor: Monitor,
+        charset: Option<Charset>,
         clock: Arc<Clock>,
     ) -> Self {
         let inbox = Inbox {
+            charset,
             monitor,
             side: terms.side,
             answers: role == Role::Sender,
@@ -166,6 +168,8 @@ impl Peer {
 /// What became of messages.
 #[derive(Debug)]
 pub(crate) struct Inbox {
+    /// What a server says comes in the wire's.
+    charset: Option<Charset>,
     monitor: Monitor,
     side: Side,
     /// Whether keep-alives of old peers are answered.
@@ -176,6 +180,15 @@ pub(crate) struct Inbox {
     exit: Option<ExitCode>,
 }
 
+impl Inbox {
+    fn in_own_charset(&self, text: Vec<u8>) -> Vec<u8> {
+        match &self.charset {
+            Some(charset) => charset.text_to_local(&text),
+            None => text,
+        }
+    }
+}
+
 impl MessageSink for Inbox {
     /// Messages for the user go out at once. One for the role is kept, and the read in progress is interrupted for
     /// it: reads in the middle of something go on by themselves, a wait between two things ends.
@@ -183,12 +196,14 @@ impl MessageSink for Inbox {
         match message {
             Message::Text { kind, text } => {
                 if self.side == Side::Client {
+                    let text = self.in_own_charset(text);
                     self.monitor.tell(&Event::Peer { kind, text: &text });
                 }
                 Ok(())
             }
             Message::Deleted { name, directory } => {
                 if self.side == Side::Client {
+                    let name = self.in_own_charset(name);
                     self.monitor.tell(&Event::Deleted { path: &name, directory });
                 }
                 Ok(())

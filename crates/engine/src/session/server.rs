@@ -13,10 +13,13 @@ use super::far::{Asked, FarOffers, FarRequests};
 use super::setup::Plan;
 use super::{Connection, Peer, listing, rules};
 use crate::link::{Offers, Requests};
+use crate::report::Class;
 use crate::sink::context::io_error;
 use crate::sink::{self, SinkPlan};
 use crate::source::{self, Names, OperatorFiles, ScanPlan, Tree};
-use crate::{Error, Event, ExitCode, Job, Monitor, Problem, Result, Role, Severity, Terms};
+use crate::{
+    Charset, Error, Event, ExitCode, Job, Monitor, Problem, Result, Role, Severity, Terms,
+};
 
 /// Memory for the names of one `--files-from` list that a client sends, or names in a daemon's module.
 const NAMES_MAX: u64 = 1 << 30;
@@ -75,10 +78,15 @@ impl ServerPlan {
         self.files.module.clone_from(&self.job.module);
         let sends = self.sends();
         let role = if sends { Role::Sender } else { Role::Destination };
-        let voice = ServerVoice::new(&connection);
+        if let Err(error) = self.job.open_charset() {
+            return (Err(error), role);
+        }
+        let voice = ServerVoice::new(&connection, self.job.charset.clone());
         let monitor = observe(voice.clone());
+        self.job.trace_charset(role, &monitor);
         let plan = Plan {
             options: &self.job.options,
+            charset: None,
             side: Side::Server,
             sends,
             settled: self.settled,
@@ -150,7 +158,12 @@ impl ServerPlan {
         let below = arguments.into_iter().next().unwrap_or_default();
         let lines = match files_from {
             FilesFrom::Stdin => {
-                let names = read_names(peer)?;
+                let mut names = read_names(peer)?;
+                if let Some(charset) = self.job.names_charset() {
+                    for name in &mut names {
+                        *name = charset.text_to_local(name);
+                    }
+                }
                 let (send, lines) = unbounded();
                 for name in names {
                     // The receiving end is in this function.
@@ -195,11 +208,12 @@ impl ServerPlan {
 pub struct ServerVoice {
     queue: super::queue::Queue,
     protocol: Arc<std::sync::OnceLock<Protocol>>,
+    charset: Option<Charset>,
 }
 
 impl ServerVoice {
-    fn new(connection: &Connection) -> Self {
-        Self { queue: connection.output.queue().clone(), protocol: Arc::default() }
+    fn new(connection: &Connection, charset: Option<Charset>) -> Self {
+        Self { queue: connection.output.queue().clone(), protocol: Arc::default(), charset }
     }
 
     fn open(&self, protocol: Protocol) {
@@ -212,8 +226,31 @@ impl ServerVoice {
         self.protocol.get().copied()
     }
 
-    /// Sends a message; `false` if none can travel yet.
-    pub fn send(&self, message: Message) -> bool {
+    /// Sends a message, its words in the wire's charset; `false` if none can travel yet.
+    pub fn send(&self, mut message: Message) -> bool {
+        if let Some(charset) = &self.charset {
+            match &mut message {
+                Message::Text { text: words, .. } | Message::Deleted { name: words, .. } => {
+                    *words = charset.text_to_wire(words);
+                }
+                _ => {}
+            }
+        }
+        self.send_as_it_is(message)
+    }
+
+    /// Sends a text that belongs to the client as well; `false` if it does not, or none can travel yet.
+    pub fn say(&self, class: Class, text: &[u8]) -> bool {
+        let Some(kind) = class.text_kind() else { return false };
+        let message = Message::Text { kind, text: text.to_vec() };
+        match class {
+            // It is in the wire's charset already.
+            Class::Foreign => self.send_as_it_is(message),
+            _ => self.send(message),
+        }
+    }
+
+    fn send_as_it_is(&self, message: Message) -> bool {
         if self.protocol.get().is_none() {
             return false;
         }

@@ -13,12 +13,14 @@ use super::daemon::hear_admission;
 use super::queue::Output;
 use super::remember::Remembered;
 use crate::job::sink_allows_incremental;
-use crate::{Error, ExitCode, Result, Role, Terms};
+use crate::{Charset, Error, ExitCode, Result, Role, Terms};
 
 /// What this end brings to the set-up.
 #[derive(Debug)]
 pub(crate) struct Plan<'a> {
     pub(crate) options: &'a Options,
+    /// The charset that messages of a server are converted to.
+    pub(crate) charset: Option<&'a Charset>,
     pub(crate) side: Side,
     /// Whether this end sends the files.
     pub(crate) sends: bool,

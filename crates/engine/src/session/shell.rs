@@ -12,7 +12,7 @@ use syncline_options::Options;
 use syncline_options::options::{ArgumentProtection, Family};
 use syncline_options::{Direction, Packing};
 
-use crate::{Error, ExitCode, Result, Role};
+use crate::{Charset, Error, ExitCode, Result, Role};
 
 /// A child that speaks the protocol on its standard input and output.
 #[derive(Debug)]
@@ -93,6 +93,10 @@ pub fn server_command(
     if protection == ArgumentProtection::Secluded {
         rest.push(b".".to_vec());
         rest.extend(paths.iter().map(|path| dashless(path)));
+        if let Some(iconv) = &options.connection.iconv {
+            let charset = Charset::open(&iconv.local)?;
+            rest = rest.iter().map(|word| charset.text_to_wire(word)).collect();
+        }
         return Ok((words, Some(rest)));
     }
     let quotes_files = protection == ArgumentProtection::Escaped;

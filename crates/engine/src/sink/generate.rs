@@ -175,7 +175,8 @@ impl<'a> Generator<'a> {
         self.open.push_back(Open { batch: batch.clone(), pending: 0 });
         self.release()?;
         let incremental = self.context.terms.incremental();
-        if let Some(directory) = batch.directory.as_ref().and_then(|list| list.get(0)) {
+        let directory = batch.directory.as_ref().and_then(|list| list.get(0));
+        if let Some(directory) = directory.filter(|directory| directory.is_active()) {
             self.entry(batch, directory)?;
         }
         let ordered = self.context.options().connection.iconv.is_some();

@@ -9,7 +9,7 @@ use syncline_wire::list::{
 };
 use syncline_wire::{IoErrors, Protocol};
 
-use crate::{Error, Extras, Result, Role, Tally};
+use crate::{Error, Extras, Job, Result, Role, Tally};
 
 /// A list in one piece is passed on as this much of it is encoded.
 const PART: usize = 32 * 1024;
@@ -66,6 +66,13 @@ impl Origins {
     }
 }
 
+/// An entry's name and a link's target in the wire's charset.
+#[derive(Debug)]
+pub(super) struct Converted {
+    pub(super) name: Vec<u8>,
+    pub(super) target: Option<Vec<u8>>,
+}
+
 /// Collects entries into lists.
 pub(super) struct Emitter<'a> {
     sink: &'a Sender<Scanned>,
@@ -84,6 +91,8 @@ pub(super) struct Emitter<'a> {
     extras: &'a Extras,
     /// Groups of a local run, where no encoder makes them.
     groups: HashMap<(u64, u64), u32>,
+    /// Names are converted: entries are numbered as they are sent (docs/spec filelist.md 8.3).
+    converts: bool,
     pub(super) errors: IoErrors,
 }
 
@@ -92,7 +101,7 @@ impl<'a> Emitter<'a> {
         sink: &'a Sender<Scanned>,
         tally: &'a Tally,
         options: ListOptions,
-        accounts: &'a Accounts,
+        job: &'a Job,
         extras: &'a Extras,
         encodes: bool,
     ) -> Self {
@@ -107,7 +116,7 @@ impl<'a> Emitter<'a> {
             list: FileList::new(first, &options),
             options,
             encoder,
-            names: Names(accounts),
+            names: Names(&job.accounts),
             bytes: Vec::new(),
             origins: Origins::One(0),
             directory: None,
@@ -115,6 +124,7 @@ impl<'a> Emitter<'a> {
             attributes: Attributes::default(),
             extras,
             groups: HashMap::new(),
+            converts: job.charset.is_some(),
             errors: IoErrors::NONE,
         }
     }
@@ -135,8 +145,13 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    /// Adds an entry to the list under way.
-    pub(super) fn push(&mut self, mut entry: FileEntry, base: u32) -> Result<()> {
+    /// Adds an entry to the list under way; `converted` is how it is sent, where that is not as it is.
+    pub(super) fn push(
+        &mut self,
+        mut entry: FileEntry,
+        converted: Option<Converted>,
+        base: u32,
+    ) -> Result<()> {
         let wire = |error| Error::wire(Role::Sender, error);
         let kind = entry.kind();
         self.tally.files.add(kind);
@@ -147,7 +162,14 @@ impl<'a> Emitter<'a> {
             self.tally.total_size.add(entry.size);
         }
         if let Some(encoder) = &mut self.encoder {
+            let own = converted.map(|Converted { name, target }| {
+                let name = std::mem::replace(&mut entry.name, name);
+                (name, std::mem::replace(&mut entry.target, target))
+            });
             encoder.encode(&mut self.bytes, &mut entry, &mut self.names).map_err(wire)?;
+            if let Some((name, target)) = own {
+                (entry.name, entry.target) = (name, target);
+            }
         } else {
             let linked = entry.hard_link.take().filter(|_| self.options.hard_links);
             if let Some(HardLink::Inode { device, inode }) = linked {
@@ -166,8 +188,9 @@ impl<'a> Emitter<'a> {
         Ok(())
     }
 
-    /// Completes the list under way and delivers it; a copy of its directories' entries, in the order of their numbers.
-    pub(super) fn finish_list(&mut self, directory: Option<u32>) -> Result<Vec<FileEntry>> {
+    /// Completes the list under way and delivers it; copies of its directories' entries in the order of names, each with
+    /// its number among them.
+    pub(super) fn finish_list(&mut self, directory: Option<u32>) -> Result<Vec<(u32, FileEntry)>> {
         if let Some(encoder) = &mut self.encoder {
             encoder.end(&mut self.bytes, self.errors, &mut self.names);
         }
@@ -176,7 +199,11 @@ impl<'a> Emitter<'a> {
             None => &self.attributes,
         });
         let protocol = self.options.protocol;
-        self.list.sort(protocol);
+        if self.converts {
+            self.list.sort_aside(protocol);
+        } else {
+            self.list.sort(protocol);
+        }
         self.list.set_io_errors(self.errors);
         let gap = u32::from(self.is_incremental());
         self.next_first = self.list.first() + self.list.len() as u32 + gap;
@@ -184,14 +211,8 @@ impl<'a> Emitter<'a> {
         if let Some(encoder) = &mut self.encoder {
             encoder.begin(self.next_first);
         }
-        let directories = if self.is_incremental() {
-            list.iter()
-                .filter(|entry| entry.is_directory())
-                .map(syncline_wire::list::EntryRef::to_entry)
-                .collect()
-        } else {
-            Vec::new()
-        };
+        let directories =
+            if self.is_incremental() { numbered_directories(&list) } else { Vec::new() };
         self.directory = directory;
         let bytes = std::mem::take(&mut self.bytes);
         self.tally.list_size.add(bytes.len() as u64);
@@ -220,6 +241,15 @@ impl<'a> Emitter<'a> {
             self.tally.add_io_errors(error);
         }
     }
+}
+
+/// Directories are numbered by position.
+fn numbered_directories(list: &FileList) -> Vec<(u32, FileEntry)> {
+    let mut directories: Vec<_> = list.iter_sorted().filter(|entry| entry.is_directory()).collect();
+    let mut positions: Vec<_> = directories.iter().map(|entry| entry.position()).collect();
+    positions.sort_unstable();
+    let number = |position| positions.partition_point(|other| *other < position) as u32;
+    directories.drain(..).map(|entry| (number(entry.position()), entry.to_entry())).collect()
 }
 
 /// Names of ids of this machine.

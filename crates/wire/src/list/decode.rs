@@ -1,6 +1,7 @@
 //! Reading lists (docs/spec filelist.md 3, 4, 5, 11, 12).
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 
 use super::acl::Acl;
 use super::attributes::{Attributes, Table};
@@ -13,8 +14,19 @@ use super::{ListOptions, PATH_MAX, clean_name, flags, order::split_path};
 use crate::error::lossy;
 use crate::{Error, IoErrors, Result, WireRead};
 
-/// Turns a name's bytes on the wire into local ones; `None` if it cannot be said locally.
-pub type CharsetConversion = Box<dyn FnMut(&[u8]) -> Option<Vec<u8>> + Send>;
+/// Turns a name's bytes on the wire into local ones, or says why it cannot be said locally.
+pub type CharsetConversion = Box<dyn FnMut(&[u8]) -> io::Result<Vec<u8>> + Send>;
+
+/// An entry that cannot be used because this end's charset has no words for it.
+#[derive(Debug)]
+pub struct Unsayable {
+    /// The entry's name: as it travelled, or as it is here if only the link's target is the trouble.
+    pub name: Vec<u8>,
+    /// Whether the trouble is the link's target.
+    pub target: bool,
+    /// What the conversion said.
+    pub error: io::Error,
+}
 
 /// Reads the lists of one connection.
 pub struct ListDecoder {
@@ -33,6 +45,11 @@ pub struct ListDecoder {
     announced: Option<Vec<u8>>,
     name_charset: Option<CharsetConversion>,
     target_charset: Option<CharsetConversion>,
+    /// What was wrong with the target just read.
+    bad_target: Option<io::Error>,
+    /// The current list was announced for a directory whose name cannot be said.
+    lost: bool,
+    unsayable: Vec<Unsayable>,
 }
 
 impl std::fmt::Debug for ListDecoder {
@@ -55,6 +72,9 @@ impl ListDecoder {
             announced: None,
             name_charset: None,
             target_charset: None,
+            bad_target: None,
+            lost: false,
+            unsayable: Vec::new(),
         }
     }
 
@@ -64,10 +84,15 @@ impl ListDecoder {
         self.name_charset = Some(conversion);
     }
 
-    /// Converts link targets; one that cannot be converted becomes empty. Only where both sides can
-    /// (filelist.md 4.11).
+    /// Converts link targets; an entry whose target cannot be converted keeps its index and must not
+    /// be used. Only where both sides can (filelist.md 4.11).
     pub fn convert_targets(&mut self, conversion: CharsetConversion) {
         self.target_charset = Some(conversion);
+    }
+
+    /// Entries that could not be converted since last asked.
+    pub fn take_unsayable(&mut self) -> Vec<Unsayable> {
+        std::mem::take(&mut self.unsayable)
     }
 
     /// The fields this decoder expects.
@@ -79,6 +104,7 @@ impl ListDecoder {
     /// [`super::FileLists::next_first`] of an incremental series, where `directory` is the path it
     /// was announced for (`None` for the first list).
     pub fn begin(&mut self, first: u32, directory: Option<&[u8]>) -> FileList {
+        self.lost = directory.is_some_and(<[u8]>::is_empty);
         let path = directory.unwrap_or_default();
         let path = path.strip_prefix(b"/").unwrap_or(path);
         self.announced = Some(path.strip_suffix(b"/.").unwrap_or(path).to_vec());
@@ -371,10 +397,11 @@ impl ListDecoder {
         let length = input.read_varint30(self.options.protocol)?;
         let bounded = usize::try_from(length).ok().filter(|length| *length <= PATH_MAX);
         let target = input.read_vec(bounded.ok_or(Error::LinkOverflow(length.into()))?)?;
-        Ok(match &mut self.target_charset {
-            Some(convert) => convert(&target).unwrap_or_default(),
-            None => target,
-        })
+        let Some(convert) = &mut self.target_charset else { return Ok(target) };
+        Ok(convert(&target).unwrap_or_else(|error| {
+            self.bad_target = Some(error);
+            Vec::new()
+        }))
     }
 
     /// Field 15a: device and inode become the group of the first entry that had them.
@@ -485,23 +512,38 @@ impl ListDecoder {
 
     /// Converts, cleans and checks the name, and where it stands.
     fn finish_name(&mut self, entry: &mut FileEntry, list: &mut FileList) -> Result<()> {
-        let converted = match &mut self.name_charset {
-            Some(convert) => convert(&self.carried.name),
-            None => None,
-        };
-        let unsayable = self.name_charset.is_some() && converted.is_none();
-        if unsayable {
-            list.set_io_errors(list.io_errors() | IoErrors::GENERAL);
-        }
-        let wire_name = match converted {
-            Some(name) => name,
-            None if unsayable => Vec::new(),
-            None => self.carried.name.clone(),
-        };
         let kind = entry.kind();
         let directory = kind == FileKind::Directory;
-        entry.name = clean_name(&wire_name, directory, self.options.relative)?;
+        entry.name = match &mut self.name_charset {
+            None => clean_name(&self.carried.name, directory, self.options.relative)?,
+            Some(convert) => match convert(&self.carried.name) {
+                Ok(name) => clean_name(&name, directory, self.options.relative)?,
+                Err(error) => {
+                    let name = self.carried.name.clone();
+                    self.unsayable.push(Unsayable { name, target: false, error });
+                    Vec::new()
+                }
+            },
+        };
+        let broken = kind == FileKind::Symlink
+            && self.target_charset.is_some()
+            && entry.target.as_ref().is_some_and(Vec::is_empty);
+        if broken {
+            // A further name of a link that was told of already is not told of again.
+            // Nor of one that has no name either.
+            if let Some(error) = self.bad_target.take().filter(|_| !entry.name.is_empty()) {
+                let name = entry.name.clone();
+                self.unsayable.push(Unsayable { name, target: true, error });
+            }
+            entry.name.clear();
+        }
+        if self.lost {
+            entry.name.clear();
+        }
         if entry.name.is_empty() {
+            if self.name_charset.is_some() {
+                list.set_io_errors(list.io_errors() | IoErrors::GENERAL);
+            }
             return Ok(());
         }
         if matches!(&entry.name[..], b"." | b"/.") && !directory {

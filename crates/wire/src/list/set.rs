@@ -239,7 +239,9 @@ impl FileLists {
                     (before.name_parts(), entry.name_parts());
                 compare_names(a, b, protocol).is_eq()
             });
-            if same || !entry.is_active() {
+            if entry.base().is_empty() {
+                // Without a name in this end's charset; its list comes all the same.
+            } else if same || !entry.is_active() {
                 cleared.insert(entry.position());
             } else {
                 before = Some(entry);

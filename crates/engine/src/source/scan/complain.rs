@@ -35,6 +35,13 @@ impl Scan<'_> {
         self.fail(IoErrors::GENERAL);
     }
 
+    /// A name or a link's target that the wire has no words for.
+    pub(super) fn unconvertible(&mut self, what: &[u8], shown: &[u8], error: &std::io::Error) {
+        let problem = Problem::unconvertible(Severity::Error, Role::Sender, what, shown, error);
+        self.monitor.problem(problem);
+        self.fail(IoErrors::GENERAL);
+    }
+
     pub(super) fn general_system(&mut self, what: &str, shown: &[u8], error: &syncline_fs::Error) {
         self.tell_system(&[what.as_bytes(), b" ", &self.quote(shown), b" failed"], error);
         self.fail(IoErrors::GENERAL);

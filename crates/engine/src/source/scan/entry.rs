@@ -138,7 +138,7 @@ impl Scan<'_> {
             reading.read(object, stat, entry, emitter.attributes())
         });
         let Err(error) = read else { return Ok(true) };
-        let shown = self.quote(&place.at.show(&name));
+        let shown = place.at.show(&name);
         let call = error.op().map_or("get_xattr", |op| op.name());
         self.tell_system(&[call.as_bytes(), b" ", &shown, b" failed"], &error);
         self.fail(IoErrors::GENERAL);

@@ -19,11 +19,11 @@ use syncline_options::options::{MissingArguments, Options};
 use syncline_wire::list::FileEntry;
 
 use super::arguments::sanitize_line;
-use super::emit::{Emitter, Scanned};
+use super::emit::{Converted, Emitter, Scanned};
 use super::extras::Reading;
 use super::tree::{Base, Tree};
 use crate::extras::XattrNames;
-use crate::{Job, Monitor, Result, Terms};
+use crate::{Charset, Job, Monitor, Result, Terms};
 
 pub use listed::Line;
 
@@ -76,14 +76,8 @@ pub fn scan(
     monitor: &Monitor,
 ) -> Result<()> {
     let options = plan.terms.list_options(&plan.job.options);
-    let emitter = Emitter::new(
-        sink,
-        monitor.tally(),
-        options,
-        &plan.job.accounts,
-        &tree.extras,
-        plan.encodes,
-    );
+    let emitter =
+        Emitter::new(sink, monitor.tally(), options, plan.job, &tree.extras, plan.encodes);
     let names = XattrNames::new(&plan.job.options, Some(&plan.filter));
     let reading = Reading::new(&plan.job.options, names, plan.encodes);
     let settings = Settings::new(&plan);
@@ -140,6 +134,8 @@ struct Settings {
     sums: Option<StrongSum>,
     /// Links to directories may have to be followed below the arguments.
     follows: bool,
+    /// Targets of symlinks are converted with the names.
+    converts_targets: bool,
 }
 
 impl Settings {
@@ -164,6 +160,7 @@ impl Settings {
             missing: select.missing_arguments,
             sums: options.data.checksum.then(|| plan.terms.list_sum()),
             follows,
+            converts_targets: attributes.links && plan.terms.converts_targets(options),
         }
     }
 }
@@ -270,9 +267,10 @@ impl Scan<'_> {
         let directories = self.emitter.finish_list(directory)?;
         let mut places = std::mem::take(&mut self.places);
         let mut owed = Vec::new();
-        for entry in directories {
-            let number = *next_number;
-            *next_number += 1;
+        let before = *next_number;
+        *next_number += directories.len() as u32;
+        for (number, entry) in directories {
+            let number = before + number;
             // A second mention of the same directory finds nothing left: its contents are in the first one's list.
             if entry.name == b"." {
                 continue;
@@ -285,6 +283,15 @@ impl Scan<'_> {
     }
 
     fn push(&mut self, entry: FileEntry, place: &Located) -> Result<()> {
+        let job = self.job;
+        let converted = match &job.charset {
+            None => None,
+            Some(charset) => match self.converted(&entry, charset, place) {
+                // It was told that it is not sent; so nothing below it is.
+                None => return Ok(()),
+                converted => converted,
+            },
+        };
         if entry.is_directory() {
             let stripped = entry.name.strip_prefix(b"/");
             let name = stripped.unwrap_or(&entry.name);
@@ -293,7 +300,47 @@ impl Scan<'_> {
         }
         let limit = self.options.connection.max_alloc;
         crate::job::check_list_length(limit, self.emitter.pending() + 1, crate::Role::Sender)?;
-        self.emitter.push(entry, place.base)
+        self.emitter.push(entry, converted, place.base)
+    }
+
+    /// An entry for what is not there, so that it is deleted.
+    fn push_missing(&mut self, name: Vec<u8>) -> Result<()> {
+        let job = self.job;
+        let converted = match &job.charset {
+            None => None,
+            Some(charset) => match self.converted_name(&name, charset) {
+                None => return Ok(()),
+                Some(name) => Some(Converted { name, target: None }),
+            },
+        };
+        self.emitter.push(FileEntry { name, ..FileEntry::default() }, converted, 0)
+    }
+
+    /// An entry's name and target as they travel; none, and told, if they cannot.
+    fn converted(
+        &mut self,
+        entry: &FileEntry,
+        charset: &Charset,
+        place: &Located,
+    ) -> Option<Converted> {
+        let name = self.converted_name(&entry.name, charset)?;
+        let target = match entry.target.as_deref().filter(|_| self.settings.converts_targets) {
+            None => entry.target.clone(),
+            Some(target) => match charset.to_wire(target) {
+                Ok(target) => Some(target),
+                Err(error) => {
+                    let shown = self.job.quote(&place.at.show(&entry.name));
+                    self.unconvertible(b"symlink data for", &shown, &error);
+                    return None;
+                }
+            },
+        };
+        Some(Converted { name, target })
+    }
+
+    fn converted_name(&mut self, name: &[u8], charset: &Charset) -> Option<Vec<u8>> {
+        let converted = charset.to_wire(name);
+        converted.map_err(|error| self.unconvertible(b"filename", name, &error)).ok()
     }
 }
 

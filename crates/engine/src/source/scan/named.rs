@@ -284,7 +284,7 @@ impl Scan<'_> {
         if missing && self.settings.missing != MissingArguments::Report {
             if self.settings.missing == MissingArguments::Delete {
                 let name = argument.name.clone();
-                self.emitter.push(FileEntry { name, ..FileEntry::default() }, 0)?;
+                self.push_missing(name)?;
             }
             return Ok(());
         }
