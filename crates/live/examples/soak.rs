@@ -13,6 +13,7 @@
 #[path = "../tests/bench/mod.rs"]
 mod bench;
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -56,7 +57,8 @@ fn main() {
         source.display()
     );
     for (number, daemon) in daemons.iter().enumerate() {
-        text += &format!("[[mirror.target]]\nname = \"t{number}\"\nurl = \"{}\"\n", daemon.url());
+        write!(text, "[[mirror.target]]\nname = \"t{number}\"\nurl = \"{}\"\n", daemon.url())
+            .unwrap();
     }
     fs::write(&conf, text).unwrap();
     let log = fs::File::create(top.path().join("log")).unwrap();
@@ -89,9 +91,9 @@ fn main() {
             }
             if flipped.elapsed() > Duration::from_secs(if is_up { 7 } else { 2 }) {
                 if is_up {
-                    daemons[2].kill()
+                    daemons[2].kill();
                 } else {
-                    daemons[2].up()
+                    daemons[2].up();
                 }
                 (is_up, flipped) = (!is_up, Instant::now());
             }
