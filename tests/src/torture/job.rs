@@ -207,6 +207,13 @@ fn avoid_defects(options: &mut Vec<&str>, mode: Mode) {
         // It makes links and nodes like those of a basis directory without their attributes.
         options.retain(|option| *option != "--copy-dest=../basis");
     }
+    if options.contains(&"-U") {
+        // With attributes and without times it sets one second before 1970.
+        options.push("-t");
+        // It looks again at files whose special bits went with the owner: by then the sum has been read.
+        options.retain(|option| *option != "-c");
+        options.iter_mut().filter(|option| **option == "-rc").for_each(|option| *option = "-r");
+    }
     if mode.transport == Transport::Daemon {
         // Refused, and then each end loses the other at its own moment.
         options.retain(|option| !["--copy-devices", "--write-devices"].contains(option));

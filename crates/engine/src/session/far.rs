@@ -154,7 +154,7 @@ impl FarOffers {
         self.count(&list);
         self.extras.take_over(&self.decoder.attributes);
         self.monitor.tally().list_size.add(self.peer.input.received() - before);
-        self.monitor.tally().add_io_errors(list.io_errors());
+        self.monitor.tally().add_list_errors(list.io_errors());
         let names = Arc::new(self.decoder.names.clone());
         Ok(Offer::List(Received { list, directory, names }))
     }

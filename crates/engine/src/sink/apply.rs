@@ -3,7 +3,7 @@
 use std::fs::File;
 
 use syncline_delta::{FileHasher, Operation, SearchIndex};
-use syncline_fs::{FileWriter, OpenSource, Place, SourceFile, Space, Stat, TempFile};
+use syncline_fs::{FileWriter, Object, OpenSource, Place, SourceFile, Space, Stat, TempFile};
 use syncline_options::options::{Append, Partial};
 use syncline_wire::list::EntryRef;
 use syncline_wire::{BasisType, CompatFlags, Item};
@@ -636,6 +636,10 @@ impl<'a> Apply<'a> {
             let tail = format!(" failed verification -- update {kept}{again}");
             let text = [word.as_bytes(), &name, tail.as_bytes()].concat();
             context.monitor.problem(Problem::new(severity, text));
+        }
+        if let Target::InPlace(file) = &target {
+            let object = Object::opened(file, place);
+            commit::retain(context, &self.incoming, object, self.existing.as_ref())?;
         }
         commit::keep_part(context, &self.incoming, place, target, true);
         Ok(Applied { outcome, digest, literal })

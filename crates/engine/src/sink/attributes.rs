@@ -34,6 +34,8 @@ pub(crate) enum Times {
     Differing,
     /// Set to the nanosecond: the content is known to be the source's.
     Exact,
+    /// The object's own stay.
+    Kept,
 }
 
 impl Keep {
@@ -94,7 +96,8 @@ impl Keep {
         self.window.into()
     }
 
-    fn keeps_time(&self, kind: FileKind) -> bool {
+    /// Whether objects of a kind get their times.
+    pub(crate) fn keeps_time(&self, kind: FileKind) -> bool {
         match kind {
             FileKind::Directory => self.dir_times,
             FileKind::Symlink => self.link_times,
@@ -193,8 +196,12 @@ impl Keep {
     ) -> Attributes<'static> {
         let kind = entry.kind();
         let mtime = time_of(entry);
-        let wants_time =
-            self.keeps_time(kind) && (times == Times::Exact || !self.same_time(mtime, stat.mtime));
+        let wants_time = self.keeps_time(kind)
+            && match times {
+                Times::Differing => !self.same_time(mtime, stat.mtime),
+                Times::Exact => true,
+                Times::Kept => false,
+            };
         let aged = self.atimes && !matches!(kind, FileKind::Directory | FileKind::Symlink);
         let atime = Time { seconds: entry.atime(), nanos: 0 };
         Attributes {

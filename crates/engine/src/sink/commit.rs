@@ -138,6 +138,25 @@ fn set_attributes(
     context.set_dressed(role, incoming.entry, (object, &stat), how, dress)
 }
 
+/// Content written in place that is not the source's gets everything but its time: it will be asked for again.
+pub(crate) fn retain(
+    context: &Context<'_>,
+    incoming: &Incoming<'_>,
+    object: Object<'_>,
+    existing: Option<&Stat>,
+) -> Result<()> {
+    let path = checked(incoming.path)?;
+    let regular = existing.filter(|stat| stat.kind() == Kind::File).map(|stat| stat.mode);
+    let mode = context.keep.mode(incoming.entry, regular, || context.creation_mask(path.parent()));
+    let dress = context.dress(incoming.entry, mode.unwrap_or(incoming.entry.mode()), incoming.path);
+    let stat = match object.stat() {
+        Ok(stat) => stat,
+        Err(error) => return context.failed(Role::Receiver, &error),
+    };
+    let how = (mode, Times::Kept);
+    context.set_dressed(Role::Receiver, incoming.entry, (object, &stat), how, &dress).map(drop)
+}
+
 /// What is done with content that is not, or not known to be, the source's: kept where parts are kept, else removed.
 pub(crate) fn keep_part(
     context: &Context<'_>,

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use syncline_fs::{Kind, NewObject};
-use syncline_options::options::RemoveSource;
+use syncline_fs::{Kind, NewObject, RelPath, Stat};
+use syncline_options::options::{AltDestKind, RemoveSource};
 use syncline_options::values::flags::Debug;
 use syncline_wire::Item;
 use syncline_wire::ItemFlags;
@@ -27,6 +27,8 @@ struct Group {
     waiting: Vec<(Arc<Batch>, usize)>,
     /// The last member known.
     last: Option<u32>,
+    /// A member was asked for, so that the others may have had to wait.
+    fetched: bool,
 }
 
 #[derive(Debug, Default)]
@@ -98,6 +100,7 @@ impl Generator<'_> {
         let index = work.index;
         if let Some(group) = self.group_of(work.entry) {
             group.leader = Leader::Requested(index);
+            group.fetched = true;
         }
     }
 
@@ -197,25 +200,35 @@ impl Generator<'_> {
         };
         context.monitor.trace(Debug::Hlink, 1, text);
         let existing = work.stat;
-        let flags = match &existing {
-            Some(stat) => {
-                let mode = context.keep.mode(work.entry, Some(stat.mode), || 0);
-                work.differences(context, stat, mode, false)
-            }
-            None => ItemFlags::IS_NEW,
-        };
-        if context.is_dry() {
-            return self.report_item(&work, &item(flags, leader));
-        }
         let leader_path = checked(leader)?;
+        if context.is_dry() {
+            let told = match &existing {
+                Some(stat) => {
+                    let mode = context.keep.mode(work.entry, Some(stat.mode), || 0);
+                    item(work.differences(context, stat, mode, false), leader)
+                }
+                None => self.told_of_new_link(&work, leader_path, None, item),
+            };
+            return self.report_item(&work, &told);
+        }
         let leader_place = match context.root()?.place(leader_path) {
             Ok(place) => place,
             Err(error) => return context.failed(Role::Generator, &error),
         };
-        if let (Some(stat), Ok(other)) = (&existing, leader_place.stat())
-            && stat.is_same_inode(&other)
+        let leader_stat = leader_place.stat().ok();
+        let told = match &existing {
+            Some(stat) => {
+                let mode = context.keep.mode(work.entry, Some(stat.mode), || 0);
+                // Lists and attributes are the leader's, which has what it shall have or soon will.
+                let flags = context.differences(work.entry, Some(&leader_place), stat, mode, false);
+                item(flags, leader)
+            }
+            None => self.told_of_new_link(&work, leader_path, leader_stat.as_ref(), item),
+        };
+        if let (Some(stat), Some(other)) = (&existing, &leader_stat)
+            && stat.is_same_inode(other)
         {
-            self.report_item(&work, &item(flags, b""))?;
+            self.report_item(&work, &item(told.flags, b""))?;
             return self.was_linked(&work);
         }
         if let Some(stat) = &existing {
@@ -249,8 +262,34 @@ impl Generator<'_> {
             return Ok(());
         }
         context.note_change();
-        self.report_item(&work, &item(flags, leader))?;
+        self.report_item(&work, &told)?;
         self.was_linked(&work)
+    }
+
+    /// What is told of a link where nothing was. If nobody had to wait it is compared with its own basis: with
+    /// `--link-dest` nothing is new if that is the very object that the leader is, else what differs from it is told.
+    fn told_of_new_link(
+        &mut self,
+        work: &Work<'_>,
+        leader: RelPath<'_>,
+        leader_stat: Option<&Stat>,
+        item: impl Fn(ItemFlags, &[u8]) -> Item,
+    ) -> Item {
+        let name = leader.as_bytes();
+        let waits = !self.context.is_dry();
+        let waited = self.group_of(work.entry).is_some_and(|group| group.fetched && waits);
+        let basis = if waited { None } else { self.basis_of_link(work, leader) };
+        match (basis, self.context.alternates()) {
+            (Some(basis), Some(AltDestKind::Link)) => {
+                let is_leader = leader_stat
+                    .or(basis.of_leader.as_ref())
+                    .is_some_and(|stat| stat.is_same_inode(&basis.stat));
+                let new = item(ItemFlags::IS_NEW, name);
+                if is_leader { item(ItemFlags::default(), b"") } else { new }
+            }
+            (Some(basis), Some(_)) => item(basis.flags, name),
+            _ => item(ItemFlags::IS_NEW, name),
+        }
     }
 
     fn was_linked(&mut self, work: &Work<'_>) -> Result<()> {

@@ -170,6 +170,8 @@ impl<'a> Emitter<'a> {
     pub(super) fn finish_list(&mut self, directory: Option<u32>) -> Result<Vec<FileEntry>> {
         if let Some(encoder) = &mut self.encoder {
             encoder.end(&mut self.bytes, self.errors, &mut self.names);
+        } else {
+            self.list.set_io_errors(self.errors);
         }
         self.extras.take_over(match &self.encoder {
             Some(encoder) => &encoder.attributes,
@@ -214,7 +216,7 @@ impl<'a> Emitter<'a> {
 
     pub(super) fn fail(&mut self, error: IoErrors) {
         self.errors = self.errors | error;
-        self.tally.add_io_errors(error);
+        self.tally.add_list_errors(error);
     }
 }
 

@@ -113,7 +113,8 @@ impl FileList {
         self.io_errors
     }
 
-    pub(super) fn set_io_errors(&mut self, errors: IoErrors) {
+    /// Notes the I/O errors the source had had when the list was complete.
+    pub fn set_io_errors(&mut self, errors: IoErrors) {
         self.io_errors = errors;
     }
 

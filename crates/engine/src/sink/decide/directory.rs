@@ -107,7 +107,7 @@ impl Generator<'_> {
         });
         if self.sweeps_now(work) {
             // There is nothing to delete, but that nothing will be is told here as anywhere.
-            self.sweeper.is_suppressed();
+            self.sweeper.is_suppressed(work.batch);
         }
         Ok(())
     }
