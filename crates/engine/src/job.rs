@@ -15,6 +15,8 @@ use crate::{Error, ExitCode, Interrupt, Module, OperatorPaths, Result, Role};
 pub struct Job {
     /// What was asked for. On a server what the client passed on.
     pub options: Options,
+    /// What the receiving end of a local run goes by, where `-M` told it something of its own.
+    pub receiving: Option<Box<Options>>,
     /// Where the process is, and what it may do there.
     pub place: Place,
     /// The module a daemon serves; none elsewhere.
@@ -49,6 +51,7 @@ impl Job {
         Self {
             paths: OperatorPaths::of(&options),
             options,
+            receiving: None,
             place,
             module: None,
             exact: false,

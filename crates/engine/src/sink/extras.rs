@@ -314,8 +314,7 @@ impl Undressed {
         let set = entry.xattrs().filter(|_| lacks && !context.is_dry())?;
         let mut path = Vec::new();
         context.put_target(entry, &mut path);
-        let keeps = context.keep.keeps_time(entry.kind()) && !entry.is_directory();
-        let mtime = keeps.then(|| time_of(entry));
+        let mtime = context.keep.keeps_time(entry.kind()).then(|| time_of(entry));
         Some(Self { set, kind: entry.kind(), path, mtime })
     }
 }

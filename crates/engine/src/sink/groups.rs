@@ -205,7 +205,10 @@ impl Generator<'_> {
             let told = match &existing {
                 Some(stat) => {
                     let mode = context.keep.mode(work.entry, Some(stat.mode), || 0);
-                    item(work.differences(context, stat, mode, false), leader)
+                    let flags = work.differences(context, stat, mode, false);
+                    let other = context.root()?.place(leader_path).and_then(|place| place.stat());
+                    let joined = other.is_ok_and(|other| stat.is_same_inode(&other));
+                    item(flags, if joined { b"" } else { leader })
                 }
                 None => self.told_of_new_link(&work, leader_path, None, item),
             };
