@@ -249,11 +249,7 @@ impl<'a> Session<'a> {
                     _ => Ok(()),
                 }
             }
-            Step::Release { hold } => {
-                self.held.remove(hold);
-                std::thread::sleep(Duration::from_millis(300));
-                Ok(())
-            }
+            Step::Release { hold } => self.release(hold),
             Step::Client(call) => self.call(call, &self.client.path, &call.argv),
             Step::Command(call) => {
                 let (program, rest) = call.argv.split_first().ok_or("an empty command")?;
@@ -266,6 +262,28 @@ impl<'a> Session<'a> {
                 Ok(())
             }
         }
+    }
+
+    /// Closes a held connection and waits until its session is over.
+    fn release(&mut self, hold: &str) -> Result<(), String> {
+        let before = self.sessions()?;
+        self.held.remove(hold).ok_or_else(|| format!("no connection {hold:?} is held"))?;
+        let end = Instant::now() + Duration::from_secs(10);
+        while self.sessions()? >= before {
+            if Instant::now() > end {
+                return Err(format!("the session of {hold:?} does not end"));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
+    /// How many processes serve connections now.
+    fn sessions(&self) -> Result<usize, String> {
+        let pid = self.daemon.as_ref().map(Child::id).ok_or("no daemon runs")?;
+        let children = format!("/proc/{pid}/task/{pid}/children");
+        let children = std::fs::read_to_string(children).map_err(words)?;
+        Ok(children.split_whitespace().count())
     }
 
     /// Sends the pieces, then reads until the daemon closes or is silent for `wait`.

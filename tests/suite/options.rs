@@ -11,7 +11,7 @@ use std::time::Duration;
 use syncline_options::OptionId;
 use syncline_options::table::{Mode, Origin, Row, find_long, find_short, rows};
 use syncline_suite::pending;
-use syncline_suite::program::{Program, vectors};
+use syncline_suite::program::{Program, Side, vectors};
 use syncline_suite::sandbox::{self, Sandbox};
 use syncline_suite::skipped;
 use syncline_suite::text::{Encoding, Expected};
@@ -102,6 +102,10 @@ impl Case {
     }
 
     fn check(&self, programs: &(Program, Program), prelude: &str) -> Result<(), Box<dyn Error>> {
+        if programs.0.side == Side::Stock && self.row().origin == Origin::Ours {
+            skipped(&self.name, "an option of ours");
+            return Ok(());
+        }
         let Some((with, stderr)) = self.run(programs, prelude, &self.option)? else {
             skipped(&self.name, "needs other surroundings");
             return Ok(());

@@ -3,11 +3,11 @@
 //! A call that is not here does not exist for the session (`ENOSYS`): a C library that tries a newer call first falls
 //! back to an older one, as on an older kernel. So the list needs what is done, not each way to do it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
-    SeccompFilter, SeccompRule, TargetArch,
+    SeccompFilter, SeccompRule, TargetArch, sock_filter,
 };
 
 /// Allowed whatever their arguments are. Which paths they reach is for Landlock and for the rights of the user.
@@ -228,8 +228,7 @@ pub(crate) fn restrict() -> Result<(), String> {
 }
 
 fn program(arch: TargetArch) -> Result<BpfProgram, BackendError> {
-    let free = FREE.iter().chain(OLDER).map(|&call| (call, Vec::new()));
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = free.collect();
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
     let is = |argument, value| {
         SeccompCondition::new(argument, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, value)
     };
@@ -253,5 +252,43 @@ fn program(arch: TargetArch) -> Result<BpfProgram, BackendError> {
     rules.insert(libc::SYS_tgkill, vec![one(is(0, u64::from(std::process::id()))?)?]);
     rules.insert(libc::SYS_prlimit64, vec![one(is(2, 0)?)?]);
     let absent = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
-    SeccompFilter::new(rules, absent, SeccompAction::Allow, arch)?.try_into()
+    let rest: BpfProgram =
+        SeccompFilter::new(rules, absent, SeccompAction::Allow, arch)?.try_into()?;
+    Ok([free(arch), rest].concat())
+}
+
+/// Lets the free calls through and falls through for all others, and on another processor's interface. As ranges, which is a
+/// third of what a comparison for each takes: the kernel translates the program anew for each session.
+fn free(arch: TargetArch) -> BpfProgram {
+    // Where the kernel puts the call and the interface, and what it knows interfaces by.
+    const CALL: u32 = 0;
+    const INTERFACE: u32 = 4;
+    const ALLOW: u32 = 0x7fff_0000;
+    let interface = match arch {
+        TargetArch::x86_64 => 0xc000_003e,
+        TargetArch::aarch64 => 0xc000_00b7,
+        TargetArch::riscv64 => 0xc000_00f3,
+    };
+    let step = |code, jt, jf, k| sock_filter { code, jt, jf, k };
+    let load = |from| step(0x20, 0, 0, from);
+    let mut tests = vec![load(CALL)];
+    for (first, last) in ranges() {
+        // Above the range: the next one. Below it: none, as they ascend; but the next ones find that too.
+        tests.extend([step(0x25, 2, 0, last), step(0x35, 0, 1, first), step(0x06, 0, 0, ALLOW)]);
+    }
+    let length = tests.len() as u32;
+    [vec![load(INTERFACE), step(0x15, 1, 0, interface), step(0x05, 0, 0, length)], tests].concat()
+}
+
+/// The free calls' numbers, neighbours together.
+fn ranges() -> Vec<(u32, u32)> {
+    let numbers = FREE.iter().chain(OLDER).filter_map(|&call| u32::try_from(call).ok());
+    let mut ranges: Vec<(u32, u32)> = Vec::new();
+    for number in numbers.collect::<BTreeSet<u32>>() {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == number => *last = number,
+            _ => ranges.push((number, number)),
+        }
+    }
+    ranges
 }

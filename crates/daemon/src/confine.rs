@@ -44,11 +44,16 @@ pub(crate) fn missing_layers() -> Vec<&'static str> {
     missing
 }
 
-/// Makes the C library load what it needs to look names up, while it still can: a number that nobody has is asked of
-/// every name service. At the start of the process, as in a chroot it would load programs that clients may have put there.
+/// Does once what every session needs, at the start of the process. It makes the C library load what it needs to look names
+/// up, while it still can: a number that nobody has is asked of every name service. In a chroot it would load programs
+/// that clients may have put there.
 pub(crate) fn warm_up() {
     // Only the loading matters.
     let _ = (accounts::user_by_id(u32::MAX - 1), accounts::group_by_id(u32::MAX - 1));
+    // Asking the processor what it can do is slow on a virtual machine; sessions find the answer.
+    #[cfg(target_arch = "x86_64")]
+    let _ = std::arch::is_x86_feature_detected!("avx2");
+    syncline_sys::heap::share();
 }
 
 impl Confinement {

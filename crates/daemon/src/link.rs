@@ -20,6 +20,9 @@ const CHUNK: usize = 4 * 1024;
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 256 * 1024;
 
+/// The same after a transfer that failed, for a client in the middle of sending.
+const LONG_LINGER: Duration = Duration::from_secs(10);
+
 /// Both directions of a connection, which need not be a socket.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -81,12 +84,20 @@ impl Link {
 
     /// Ends the connection so that what was said arrives: closing with unread input would make the kernel throw it
     /// away at the other end.
-    pub(crate) fn close(mut self) {
+    pub(crate) fn close(self) {
+        self.close_within(LINGER, LINGER_BYTES);
+    }
+
+    /// The same for a client that may be in the middle of sending much.
+    pub(crate) fn close_patiently(self) {
+        self.close_within(LONG_LINGER, usize::MAX);
+    }
+
+    fn close_within(mut self, time: Duration, mut left: usize) {
         if shutdown(&self.output, Shutdown::Write).is_err() {
             return;
         }
-        self.deadline = Some(Instant::now() + LINGER);
-        let mut left = LINGER_BYTES;
+        self.deadline = Some(Instant::now() + time);
         let mut buffer = [0; 4096];
         while left > 0 && wait(&self.input, PollFlags::IN, self.deadline).is_ok() {
             match rustix::io::read(&self.input, &mut buffer) {

@@ -8,9 +8,10 @@ use syncline_engine::source::OperatorFiles;
 use syncline_engine::{Error, Event, ExitCode, Job, Module, Monitor, Observer, Place};
 use syncline_fs::{AccountFiles, Accounts};
 use syncline_options::options::{Batch, SuperUser};
+use syncline_options::values::flags::Debug;
 use syncline_options::values::format::Format;
 use syncline_options::{DaemonOptions, Options};
-use syncline_wire::{Message, TextKind};
+use syncline_wire::Message;
 
 use crate::entry::Entry;
 use crate::log::Log;
@@ -138,7 +139,7 @@ pub(crate) fn run(session: Session<'_>, mut entry: Entry, request: Request) -> u
         }
     }
     if let Some(link) = lingering {
-        link.close();
+        if result.is_err() { link.close_patiently() } else { link.close() }
     }
     code.number()
 }
@@ -269,6 +270,10 @@ impl Observer for Observed {
         }
         self.report.event(event);
     }
+
+    fn traces(&self, flag: Debug, level: u8) -> bool {
+        self.report.traces(flag, level)
+    }
 }
 
 /// What a session says goes to the client and into the log.
@@ -279,19 +284,13 @@ struct Told {
 
 impl Output for Told {
     fn put(&mut self, class: Class, text: &[u8]) {
-        let kind = match class {
-            Class::Info => TextKind::Info,
-            Class::Warning => TextKind::Warning,
-            Class::Error => TextKind::Error,
-            Class::TransferError => TextKind::TransferError,
-            Class::Log => return self.log.info(text),
+        match class {
             Class::ClientInfo => return,
-        };
-        if kind == TextKind::Info {
-            self.log.info(text);
-        } else {
-            self.log.warn(text);
+            Class::Info | Class::Log => self.log.info(text),
+            Class::Warning | Class::Error | Class::TransferError => self.log.warn(text),
         }
-        self.voice.send(Message::Text { kind, text: text.to_vec() });
+        if let Some(kind) = class.text_kind() {
+            self.voice.send(Message::Text { kind, text: text.to_vec() });
+        }
     }
 }

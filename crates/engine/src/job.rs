@@ -264,6 +264,6 @@ fn digest(checksum: Checksum) -> Digest {
 /// The first option that is understood but not performed yet: it must not be passed over in silence.
 pub fn unperformed(options: &Options) -> Option<UsageError> {
     use OptionId as Id;
-    let missing = [Id::Crtimes, Id::Iconv, Id::Parallel];
+    let missing = [Id::Crtimes, Id::Iconv];
     options.not_performed(|id| !missing.contains(&id))
 }

@@ -17,6 +17,7 @@
 //! | [`sink`] | collect, decide, apply, verify, commit, finish | whether its source is near or far |
 //! | [`local`] | a source and a sink in one process | encoding |
 //! | [`session`] | transports, set-up, the threads of a connection, the ends of a run | files |
+//! | [`parallel`] | one job over several sessions: who does what, one run's events | how a session is run |
 //! | [`report`] | events to stock's text | everything else |
 //!
 //! [`Job`] says what is to be done, [`Terms`] on what terms the two ends do it; a [`Monitor`] is handed to every stage
@@ -59,6 +60,7 @@ mod job;
 pub mod link;
 pub mod local;
 mod module;
+pub mod parallel;
 mod paths;
 pub mod report;
 pub mod session;

@@ -31,6 +31,10 @@ pub trait Offers: Send {
     /// lists to come depend on it.
     fn lists(&mut self) -> &mut FileLists;
 
+    /// What makes [`Offers::next`] fail, now and from then on, when the generator cannot go on by itself: the source may
+    /// be waiting for it. None where [`Offers::next`] notices that by itself.
+    fn waker(&self) -> Option<Box<dyn Fn() + Send>>;
+
     /// What entries of the lists refer to, as it travelled.
     fn extras(&self) -> &Extras;
 

@@ -347,6 +347,10 @@ impl Offers for LocalOffers {
         &mut self.lists
     }
 
+    fn waker(&self) -> Option<Box<dyn Fn() + Send>> {
+        None
+    }
+
     fn extras(&self) -> &Extras {
         &self.extras
     }

@@ -20,15 +20,24 @@ impl KindCounts {
 
     /// So many more of a kind.
     pub fn add_many(&self, kind: FileKind, count: u64) {
-        let slot = match kind {
-            FileKind::Regular => 0,
-            FileKind::Directory => 1,
-            FileKind::Symlink => 2,
-            FileKind::BlockDevice | FileKind::CharacterDevice => 3,
-            FileKind::Fifo | FileKind::Socket => 4,
-            FileKind::Missing => return,
-        };
-        self.0[slot].fetch_add(count, Ordering::Relaxed);
+        if let Some(slot) = slot(kind) {
+            self.0[slot].fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    /// So many less of a kind, which were counted elsewhere already.
+    pub fn remove(&self, kind: FileKind, count: u64) {
+        let Some(slot) = slot(kind) else { return };
+        let less = |present: u64| Some(present.saturating_sub(count));
+        // The closure always gives a value.
+        let _ = self.0[slot].fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+
+    /// Adds counts of another run.
+    pub fn add_all(&self, other: &Self) {
+        for (own, more) in self.0.iter().zip(other.get()) {
+            own.fetch_add(more, Ordering::Relaxed);
+        }
     }
 
     /// Regular files, directories, symlinks, devices, specials.
@@ -39,6 +48,17 @@ impl KindCounts {
     /// All kinds together.
     pub fn total(&self) -> u64 {
         self.get().iter().sum()
+    }
+}
+
+fn slot(kind: FileKind) -> Option<usize> {
+    match kind {
+        FileKind::Regular => Some(0),
+        FileKind::Directory => Some(1),
+        FileKind::Symlink => Some(2),
+        FileKind::BlockDevice | FileKind::CharacterDevice => Some(3),
+        FileKind::Fifo | FileKind::Socket => Some(4),
+        FileKind::Missing => None,
     }
 }
 
@@ -127,6 +147,36 @@ impl Tally {
         self.transfer_failed.store(true, Ordering::Relaxed);
     }
 
+    /// Adds what another session of the same run has counted.
+    pub fn add(&self, other: &Self) {
+        self.files.add_all(&other.files);
+        self.created.add_all(&other.created);
+        self.deleted.add_all(&other.deleted);
+        for (own, more) in self.counts().into_iter().zip(other.counts()) {
+            own.add(more.get());
+        }
+        self.add_io_errors(other.io_errors());
+        if other.transfer_failed.load(Ordering::Relaxed) {
+            self.fail_transfer();
+        }
+    }
+
+    fn counts(&self) -> [&Count; 11] {
+        [
+            &self.transferred,
+            &self.total_size,
+            &self.transferred_size,
+            &self.literal,
+            &self.matched,
+            &self.matches,
+            &self.list_size,
+            &self.list_build,
+            &self.list_transfer,
+            &self.sent,
+            &self.received,
+        ]
+    }
+
     /// The exit code of a run that came to its end: 23 beats 24 beats 25 (docs/spec cli.md 16).
     pub fn exit_code(&self) -> ExitCode {
         let errors = self.io_errors();
@@ -166,6 +216,19 @@ impl Stopwatch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_sessions_count_adds_up() {
+        let (all, one) = (Tally::default(), Tally::default());
+        one.files.add_many(FileKind::Directory, 3);
+        one.files.remove(FileKind::Directory, 1);
+        one.sent.add(7);
+        one.add_io_errors(IoErrors::VANISHED);
+        all.add(&one);
+        all.add(&one);
+        assert_eq!((all.files.total(), all.sent.get()), (4, 14));
+        assert_eq!(all.exit_code(), ExitCode::VANISHED);
+    }
 
     #[test]
     fn the_worst_of_the_partial_failures_decides() {

@@ -48,6 +48,18 @@ impl Rules {
         self.add(rule, &Template::NEW, Context::OPTIONS, files)
     }
 
+    /// The same for several rules, which come before all that are there.
+    pub fn filter_first<'r>(
+        &mut self,
+        rules: impl IntoIterator<Item = &'r [u8]>,
+        files: &mut dyn RuleFiles,
+    ) -> Result<(), FilterError> {
+        let later = std::mem::take(&mut self.target.entries);
+        let added = rules.into_iter().try_for_each(|rule| self.filter(rule, files));
+        self.target.entries.extend(later);
+        added
+    }
+
     /// `--exclude=PATTERN`.
     pub fn exclude(&mut self, pattern: &[u8]) -> Result<(), FilterError> {
         let template = Template::old(Action::Exclude);

@@ -97,7 +97,7 @@ impl Error {
         self.errno() == Some(Errno::NOENT)
     }
 
-    /// The disk, the quota or the file-size limit is exhausted: the run cannot go on (behaviour.md 20.2).
+    /// The disk, the quota or the file-size limit is exhausted.
     pub fn is_full(&self) -> bool {
         matches!(self.errno(), Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG))
     }

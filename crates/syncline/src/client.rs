@@ -4,6 +4,7 @@ use std::fs::File;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Instant;
 
 use syncline_engine::local::LocalPlan;
@@ -22,7 +23,8 @@ use syncline_options::{
 use syncline_options::{Direction as Way, Job as Arguments};
 
 use crate::output::Streams;
-use crate::{daemon, script, signals};
+use crate::password::Passwords;
+use crate::{daemon, parallel, script, signals};
 
 /// The options of a local copy's receiving end, if `-M` has any for it: those of the command line, and these behind
 /// them.
@@ -67,14 +69,36 @@ pub(crate) fn run(options: Options) -> ExitCode {
     Run::new(options, arguments).run()
 }
 
-struct Run {
-    job: Job,
-    options: Options,
-    arguments: Arguments,
-    report: Arc<Report>,
-    monitor: Monitor,
-    start: Instant,
+/// A run, or one session of it.
+#[derive(Clone)]
+pub(crate) struct Run {
+    pub(crate) job: Job,
+    pub(crate) options: Options,
+    pub(crate) arguments: Arguments,
+    pub(crate) report: Arc<Report>,
+    pub(crate) monitor: Monitor,
+    pub(crate) start: Instant,
+    /// The rules of the command line, where they were read already.
+    pub(crate) rules: Option<Rules>,
+    pub(crate) opening: Opening,
+    /// The version that was agreed on, once it is.
+    pub(crate) protocol: Arc<AtomicU8>,
+    pub(crate) passwords: Arc<Passwords>,
 }
+
+/// What is said when a session begins.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Opening {
+    /// The line that heads a run.
+    Heading,
+    /// Nothing: it was said before.
+    Continued,
+    /// Nothing: the session is not seen.
+    Unseen,
+}
+
+/// How a run, or a session of it, ended, and in which role.
+pub(crate) type Ended = (Result<ExitCode, Error>, Role);
 
 impl Run {
     fn new(options: Options, arguments: Arguments) -> Self {
@@ -103,13 +127,43 @@ impl Run {
             let text = format!("rsync: [client] signals: {}", syncline_engine::reason(&error));
             report.line(Class::Error, text.as_bytes());
         }
-        Self { job, options, arguments, report, monitor, start: Instant::now() }
+        Self {
+            job,
+            options,
+            arguments,
+            report,
+            monitor,
+            start: Instant::now(),
+            rules: None,
+            opening: Opening::Heading,
+            protocol: Arc::default(),
+            passwords: Arc::default(),
+        }
     }
 
     fn run(mut self) -> ExitCode {
-        let form =
-            std::mem::replace(&mut self.arguments.form, Form::Batch { destination: Vec::new() });
-        let (result, role) = match form {
+        if let Form::ModuleList { remote } = &self.arguments.form {
+            return match self.modules(remote) {
+                (Ok(code), _) => code,
+                (result, role) => self.finish(result, role, self.job.interrupt.cause()),
+            };
+        }
+        if self.options.parallel > 1 && !self.arguments.listing {
+            match rules_of(&self.options, &mut operator_files(self.job.paths.clone())) {
+                Ok(rules) => self.rules = Some(rules),
+                Err(error) => return self.finish(Err(error), Role::Client, None),
+            }
+            if let Some(((result, role), cause)) = parallel::run(&self) {
+                return self.finish(result, role, cause);
+            }
+        }
+        let (result, role) = self.session();
+        self.finish(result, role, self.job.interrupt.cause())
+    }
+
+    /// Does it all, or the part of it that the rules leave.
+    pub(crate) fn session(&self) -> Ended {
+        match self.arguments.form.clone() {
             Form::Push { sources, remote, destination } => {
                 self.remote(&remote, false, sources, &[destination], None)
             }
@@ -123,31 +177,33 @@ impl Run {
             }
             Form::Local { sources, destination } => self.local(sources, destination),
             Form::Batch { destination } => self.batch(destination),
-            Form::ModuleList { remote } => {
-                return match self.modules(&remote) {
-                    (Ok(code), _) => code,
-                    (result, role) => self.finish(result, role),
-                };
-            }
             _ => (
                 Err(Error::fatal(ExitCode::UNSUPPORTED, "this form is not performed yet")),
                 Role::Client,
             ),
-        };
-        self.finish(result, role)
+        }
     }
 
-    fn local(
-        &self,
-        sources: Vec<Vec<u8>>,
-        destination: Option<Vec<u8>>,
-    ) -> (Result<ExitCode, Error>, Role) {
+    fn rules(&self, files: &mut OperatorFiles) -> Result<Rules, Error> {
+        self.rules.clone().map_or_else(|| rules_of(&self.options, files), Ok)
+    }
+
+    fn begin(&self, terms: &Terms) {
+        self.protocol.store(terms.protocol.number(), Ordering::Relaxed);
+        match self.opening {
+            Opening::Heading => self.report.begin(terms),
+            Opening::Continued => self.report.continue_with(terms),
+            Opening::Unseen => {}
+        }
+    }
+
+    fn local(&self, sources: Vec<Vec<u8>>, destination: Option<Vec<u8>>) -> Ended {
         let receiving = match receiving_options(&self.options) {
             Ok(receiving) => receiving,
             Err(error) => return (Err(error), Role::Client),
         };
         let mut files = operator_files(self.job.paths.clone());
-        let rules = match rules_of(&self.options, &mut files) {
+        let rules = match self.rules(&mut files) {
             Ok(rules) => rules,
             Err(error) => return (Err(error), Role::Client),
         };
@@ -161,17 +217,13 @@ impl Run {
             rules,
             files,
         };
-        plan.run(&|terms: &Terms| self.report.begin(terms), &self.monitor)
+        plan.run(&|terms: &Terms| self.begin(terms), &self.monitor)
     }
 
     /// A copy that is to be recorded needs a stream: the far end is a process of this program.
-    fn local_with_batch(
-        &self,
-        sources: Vec<Vec<u8>>,
-        destination: &[u8],
-    ) -> (Result<ExitCode, Error>, Role) {
+    fn local_with_batch(&self, sources: Vec<Vec<u8>>, destination: &[u8]) -> Ended {
         let role = Role::Sender;
-        let begun = |terms: &Terms| self.report.begin(terms);
+        let begun = |terms: &Terms| self.begin(terms);
         let plan = match self.plan(false, sources, &[], None, &begun) {
             Ok(plan) => plan,
             Err(error) => return (Err(error), Role::Client),
@@ -187,9 +239,9 @@ impl Run {
     }
 
     /// Does what a batch file has recorded.
-    fn batch(&self, destination: Vec<u8>) -> (Result<ExitCode, Error>, Role) {
+    fn batch(&self, destination: Vec<u8>) -> Ended {
         let mut files = operator_files(self.job.paths.clone());
-        let rules = match rules_of(&self.options, &mut files) {
+        let rules = match self.rules(&mut files) {
             Ok(rules) => rules,
             Err(error) => return (Err(error), Role::Client),
         };
@@ -205,7 +257,7 @@ impl Run {
                     self.report.line(class, text.as_bytes());
                 }
             },
-            begun: &|terms: &Terms| self.report.begin(terms),
+            begun: &|terms: &Terms| self.begin(terms),
         };
         plan.run(&self.monitor)
     }
@@ -216,8 +268,13 @@ impl Run {
         script::write(&self.job, &words, destination, rules, role)
     }
 
-    fn finish(&self, result: Result<ExitCode, Error>, role: Role) -> ExitCode {
-        let code = self.report_end(result, role);
+    fn finish(
+        &self,
+        result: Result<ExitCode, Error>,
+        role: Role,
+        cause: Option<Cause>,
+    ) -> ExitCode {
+        let code = self.report_end(result, role, cause);
         let tally = self.monitor.tally();
         self.monitor.trace(Debug::Io, 1, || {
             let (sent, received) = (tally.sent.get(), tally.received.get());
@@ -228,8 +285,13 @@ impl Run {
         code
     }
 
-    fn report_end(&self, result: Result<ExitCode, Error>, role: Role) -> ExitCode {
-        let code = match (result, self.job.interrupt.cause()) {
+    fn report_end(
+        &self,
+        result: Result<ExitCode, Error>,
+        role: Role,
+        cause: Option<Cause>,
+    ) -> ExitCode {
+        let code = match (result, cause) {
             (Ok(code), _) => {
                 self.report.summarize(self.monitor.tally(), self.start.elapsed().as_secs());
                 code
@@ -266,9 +328,9 @@ impl Run {
         sources: Vec<Vec<u8>>,
         paths: &[Vec<u8>],
         destination: Option<Vec<u8>>,
-    ) -> (Result<ExitCode, Error>, Role) {
+    ) -> Ended {
         let role = if pull { Role::Destination } else { Role::Sender };
-        let begun = |terms: &Terms| self.report.begin(terms);
+        let begun = |terms: &Terms| self.begin(terms);
         let target = destination.clone().or_else(|| paths.first().cloned()).unwrap_or_default();
         let plan = match self.plan(pull, sources, paths, destination, &begun) {
             Ok(plan) => {
@@ -306,7 +368,7 @@ impl Run {
         begun: &'a dyn Fn(&Terms),
     ) -> Result<ClientPlan<'a>, Error> {
         let mut files = operator_files(self.job.paths.clone());
-        let rules = rules_of(&self.options, &mut files)?;
+        let rules = self.rules(&mut files)?;
         let variable = |name: &str| std::env::var(name).ok();
         Ok(ClientPlan {
             job: self.job.clone(),
@@ -326,7 +388,7 @@ impl Run {
     }
 
     /// The modules of a daemon.
-    fn modules(&self, remote: &Remote) -> (Result<ExitCode, Error>, Role) {
+    fn modules(&self, remote: &Remote) -> Ended {
         let role = Role::Destination;
         let reached = match remote.transport {
             Transport::DaemonOverShell { port } => {
@@ -351,7 +413,7 @@ impl Run {
         plan: Option<ClientPlan<'_>>,
         paths: &[Vec<u8>],
         role: Role,
-    ) -> (Result<ExitCode, Error>, Role) {
+    ) -> Ended {
         let mut reached = match reached {
             Ok(reached) => reached,
             Err(error) => return (Err(error), role),
@@ -364,6 +426,7 @@ impl Run {
             paths,
             pull,
             &self.report,
+            &self.passwords,
         );
         let (result, role) = match (admitted, plan) {
             // Not waited for: the program in between ends when our process lets go of the connection.
@@ -386,13 +449,7 @@ impl Run {
         }
     }
 
-    fn shell(
-        &self,
-        remote: &Remote,
-        plan: ClientPlan<'_>,
-        paths: &[Vec<u8>],
-        role: Role,
-    ) -> (Result<ExitCode, Error>, Role) {
+    fn shell(&self, remote: &Remote, plan: ClientPlan<'_>, paths: &[Vec<u8>], role: Role) -> Ended {
         let direction = if plan.pull { Way::Pull } else { Way::Push };
         let version =
             self.options.connection.protocol.map_or(32, |number| number.clamp(0, 32) as u8);
@@ -426,7 +483,7 @@ impl Run {
         secluded: Option<Vec<Vec<u8>>>,
         plan: ClientPlan<'_>,
         role: Role,
-    ) -> (Result<ExitCode, Error>, Role) {
+    ) -> Ended {
         let shell = match RemoteShell::spawn(words, &[], role) {
             Ok(shell) => shell,
             Err(error) => return (Err(error), role),
@@ -532,7 +589,7 @@ fn shown_command(words: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// How rule files are read on behalf of the user.
-fn operator_files(paths: OperatorPaths) -> OperatorFiles {
+pub(crate) fn operator_files(paths: OperatorPaths) -> OperatorFiles {
     OperatorFiles {
         paths,
         cvs: CvsPlaces {

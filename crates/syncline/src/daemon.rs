@@ -14,7 +14,8 @@ use syncline_options::values::flags::Debug;
 use syncline_options::{Options, Remote};
 use syncline_wire::Protocol;
 
-use crate::{password, tls};
+use crate::password::Passwords;
+use crate::tls;
 
 /// A connection on which a daemon's greeting is to come.
 pub(crate) struct Reached {
@@ -93,6 +94,7 @@ pub(crate) fn enter(
     paths: &[Vec<u8>],
     pull: bool,
     report: &Report,
+    passwords: &Passwords,
 ) -> Result<Admission, Error> {
     let role = if pull { Role::Destination } else { Role::Sender };
     let first = paths.first().map(Vec::as_slice).unwrap_or_default();
@@ -108,7 +110,7 @@ pub(crate) fn enter(
             report.line(Class::ClientInfo, line);
         }
     };
-    request.enter(connection, own, &mut text, &mut || password::ask(options, role))
+    request.enter(connection, own, &mut text, &mut || passwords.ask(options, role))
 }
 
 fn own_version(options: &Options) -> Result<Protocol, Error> {

@@ -9,6 +9,7 @@ mod escape;
 mod help;
 mod hints;
 mod output;
+mod parallel;
 mod password;
 mod script;
 mod serve_only;

@@ -6,6 +6,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use syncline_engine::{Error, ExitCode, OperatorPaths, Role};
@@ -14,8 +15,24 @@ use syncline_options::Options;
 /// Longest password that is read from a file.
 const LONGEST: usize = 511;
 
-/// From `--password-file`, else the environment, else the terminal.
-pub(crate) fn ask(options: &Options, role: Role) -> Result<Vec<u8>, Error> {
+/// Asks once for all sessions of a run.
+#[derive(Default)]
+pub(crate) struct Passwords(Mutex<Option<Vec<u8>>>);
+
+impl Passwords {
+    /// From `--password-file`, else the environment, else the terminal.
+    pub(crate) fn ask(&self, options: &Options, role: Role) -> Result<Vec<u8>, Error> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(password) = &*known {
+            return Ok(password.clone());
+        }
+        let password = ask(options, role)?;
+        *known = Some(password.clone());
+        Ok(password)
+    }
+}
+
+fn ask(options: &Options, role: Role) -> Result<Vec<u8>, Error> {
     if let Some(path) = &options.connection.password_file {
         return from_file(path, options, role);
     }

@@ -160,13 +160,7 @@ struct Told {
 
 impl Output for Told {
     fn put(&mut self, class: Class, text: &[u8]) {
-        let kind = match class {
-            Class::Info => TextKind::Info,
-            Class::Warning => TextKind::Warning,
-            Class::Error => TextKind::Error,
-            Class::TransferError => TextKind::TransferError,
-            Class::ClientInfo | Class::Log => return,
-        };
+        let Some(kind) = class.text_kind() else { return };
         let old = self.voice.protocol().is_some_and(|protocol| protocol.number() < 29);
         let travels = match self.mode {
             StderrMode::All => false,

@@ -12,6 +12,7 @@
 pub mod accounts;
 pub mod descriptor;
 pub mod fanotify;
+pub mod heap;
 pub mod hosts;
 pub mod lock;
 pub mod nofollow;

@@ -12,10 +12,11 @@ use syncline_suite::torture::play::{Programs, Stage};
 
 const HELP: &str = "\
 torture [--seeds A:B] [--modes NAME,...] [--profile plain|meta] [--seconds N] [--keep]
-        [--ours PROGRAM] [--our-daemon PROGRAM]
+        [--parallel N] [--ours PROGRAM] [--our-daemon PROGRAM]
 
 Modes: local, rsh-pull-client, rsh-pull-server, rsh-pull-both, rsh-push-*, daemon-pull-*, daemon-push-*;
-the last word tells which end is ours. Exit 1 if anything differed.
+the last word tells which end is ours. With --parallel our clients share each job out
+over N sessions, stock still uses one. Exit 1 if anything differed.
 ";
 
 struct Plan {
@@ -24,6 +25,7 @@ struct Plan {
     profile: Profile,
     limit: Duration,
     keep: bool,
+    sessions: Option<u16>,
     programs: Programs,
 }
 
@@ -46,6 +48,7 @@ fn plan() -> Result<Option<Plan>, String> {
     let words = |error: lexopt::Error| error.to_string();
     let (mut seeds, mut modes, mut profile) = (1..60, vec![MODES[0]], Profile::Plain);
     let (mut limit, mut keep, mut ours, mut daemon) = (Duration::MAX, false, None, None);
+    let mut sessions = None;
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next().map_err(words)? {
         match argument {
@@ -66,6 +69,11 @@ fn plan() -> Result<Option<Plan>, String> {
                     text.parse().map_err(|_| format!("--seconds={text}: not a number"))?;
                 limit = Duration::from_secs(seconds);
             }
+            Long("parallel") => {
+                let text = value(&mut arguments)?;
+                sessions =
+                    Some(text.parse().map_err(|_| format!("--parallel={text}: not a number"))?);
+            }
             Long("keep") => keep = true,
             Long("ours") => ours = Some(absolute(&value(&mut arguments)?)?),
             Long("our-daemon") => daemon = Some(absolute(&value(&mut arguments)?)?),
@@ -85,7 +93,7 @@ fn plan() -> Result<Option<Plan>, String> {
     let our_daemon = daemon.unwrap_or_else(|| beside("synclined").unwrap_or_else(|_| ours.clone()));
     let stock = Program::stock("rsync")?.path;
     let programs = Programs { stock, ours, our_daemon };
-    Ok(Some(Plan { seeds, modes, profile, limit, keep, programs }))
+    Ok(Some(Plan { seeds, modes, profile, limit, keep, sessions, programs }))
 }
 
 /// Programs are started from another directory.
@@ -113,7 +121,7 @@ fn mode(name: &str) -> Result<Mode, String> {
 fn run(plan: &Plan) -> std::io::Result<usize> {
     let top = tempfile::Builder::new().prefix("torture").tempdir()?;
     let started = Instant::now();
-    let mut stage = Stage::new(plan.programs.clone(), top.path())?;
+    let mut stage = Stage::new(plan.programs.clone(), plan.sessions, top.path())?;
     let (mut jobs, mut differing) = (0, 0);
     'jobs: for seed in plan.seeds.clone() {
         for &mode in &plan.modes {

@@ -53,15 +53,17 @@ pub struct Stage {
     store: PathBuf,
     stock_daemon: Option<Daemon>,
     our_daemon: Option<Daemon>,
+    /// Sessions our client shares a job out over.
+    sessions: Option<u16>,
 }
 
 impl Stage {
     /// A stage in an empty directory.
-    pub fn new(programs: Programs, top: &Path) -> io::Result<Self> {
+    pub fn new(programs: Programs, sessions: Option<u16>, top: &Path) -> io::Result<Self> {
         let (work, store) = (top.join("stage/work"), top.join("store"));
         fs::create_dir(top.join("stage"))?;
         fs::create_dir(&store)?;
-        Ok(Self { programs, work, store, stock_daemon: None, our_daemon: None })
+        Ok(Self { programs, work, store, stock_daemon: None, our_daemon: None, sessions })
     }
 
     /// Plays the job of `seed`. What it worked on is left in [`Stage::keep`] or [`Stage::clear`]'s hands.
@@ -162,6 +164,9 @@ impl Stage {
         let mut command = Command::new(choose(mode.our_client, &self.programs.ours));
         let options = options.iter().map(|word| place_of_temporaries(word, mode, &work));
         command.current_dir(&work).env("LC_ALL", "C").env("TZ", "UTC").args(options);
+        if mode.our_client && !stock_only {
+            command.args(self.sessions.map(|number| format!("--parallel={number}")));
+        }
         let shown = work.to_string_lossy().into_owned();
         let far = match mode.transport {
             Transport::Local => String::new(),
@@ -295,7 +300,8 @@ fn replace(text: &[u8], what: &[u8], by: &[u8]) -> Vec<u8> {
 
 /// Lines that only one side printed. Byte counts and speeds are not comparable.
 fn line_differences(reference: &[u8], tried: &[u8]) -> Vec<String> {
-    const VARYING: [&[u8]; 10] = [
+    const VARYING: [&[u8]; 11] = [
+        b"--parallel: ",
         b"sent ",
         b"total size is",
         b"rsync: ",

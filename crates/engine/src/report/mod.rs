@@ -14,6 +14,7 @@ mod transfers;
 mod zone;
 
 pub use numbers::{Numbers, Units};
+pub use progress::Overall;
 pub use transfers::{Served, Transfers};
 pub use zone::local_zone;
 
@@ -41,6 +42,20 @@ pub enum Class {
     Error,
     /// Standard error, and the log; the run ends with 23.
     TransferError,
+}
+
+impl Class {
+    /// How such a text goes to the other end of a connection; what is for one end alone does not travel.
+    #[must_use]
+    pub fn text_kind(self) -> Option<TextKind> {
+        match self {
+            Self::Info => Some(TextKind::Info),
+            Self::Warning => Some(TextKind::Warning),
+            Self::Error => Some(TextKind::Error),
+            Self::TransferError => Some(TextKind::TransferError),
+            Self::ClientInfo | Self::Log => None,
+        }
+    }
 }
 
 /// Takes rendered text. A line comes with its newline; text without one is a line under way.
@@ -126,9 +141,12 @@ impl Report {
         Self { setting, numbers, format, name_format, log_format, state: Mutex::new(state) }
     }
 
-    /// The terms are settled: the line that heads the run.
-    pub fn begin(&self, terms: &Terms) {
-        let mut state = self.state();
+    /// The terms of a further session are settled: no line heads it.
+    pub fn continue_with(&self, terms: &Terms) {
+        self.learn(&mut self.state(), terms);
+    }
+
+    fn learn(&self, state: &mut State, terms: &Terms) {
         state.protocol = terms.protocol.number();
         // Where nothing is said of it, we know of ourselves; versions without item flags never show it.
         let own = self.setting.direction == Direction::Pull && state.protocol == 29;
@@ -140,6 +158,12 @@ impl Report {
         } else {
             terms.transfer_checksum
         };
+    }
+
+    /// The terms are settled: the line that heads the run.
+    pub fn begin(&self, terms: &Terms) {
+        let mut state = self.state();
+        self.learn(&mut state, terms);
         if self.setting.server {
             return;
         }
@@ -167,6 +191,17 @@ impl Report {
                 state.header_open = true;
                 state.header_bare = true;
             }
+        }
+    }
+
+    /// How far several sessions are.
+    pub fn overall(&self, overall: &Overall) {
+        if self.setting.options.connection.dry_run || self.info(Info::Progress) == 0 {
+            return;
+        }
+        let mut state = self.state();
+        if let Some(text) = state.progress.overall(overall, self.numbers) {
+            state.put(Class::ClientInfo, text.as_bytes());
         }
     }
 

@@ -18,6 +18,27 @@ pub(super) struct State {
     before: u64,
     /// A line is on the terminal without its newline.
     open: bool,
+    /// When the last line about several sessions was printed.
+    shown: Option<Instant>,
+}
+
+/// How far a run of several sessions is.
+#[derive(Clone, Copy, Debug)]
+pub struct Overall {
+    /// Bytes handled.
+    pub done: u64,
+    /// Bytes of all files known so far.
+    pub size: u64,
+    /// Files whose data is complete.
+    pub transferred: u64,
+    /// Entries that were not looked at yet.
+    pub left: usize,
+    /// Entries known so far.
+    pub total: usize,
+    /// More entries may come.
+    pub growing: bool,
+    /// A file was completed just now.
+    pub file_done: bool,
 }
 
 #[derive(Debug)]
@@ -85,6 +106,24 @@ impl State {
         };
         let time = Duration::from_secs_f64(remaining.min(1e9));
         Some(line(done, size, rate, time, numbers) + "  ")
+    }
+
+    /// The text for an update about several sessions, if one is due.
+    pub(super) fn overall(&mut self, overall: &Overall, numbers: Numbers) -> Option<String> {
+        let now = Instant::now();
+        let run = *self.run.get_or_insert(now);
+        let recent = self.shown.is_some_and(|shown| now - shown < Duration::from_secs(1));
+        if recent && !overall.file_done {
+            return None;
+        }
+        self.shown = Some(now);
+        self.open = true;
+        let elapsed = now - run;
+        let rate = overall.done as f64 / 1024.0 / elapsed.as_secs_f64().max(0.001);
+        let head = line(overall.done, overall.size, rate, elapsed, numbers);
+        let word = if overall.growing { "ir" } else { "to" };
+        let Overall { transferred, left, total, .. } = overall;
+        Some(format!("{head} (xfr#{transferred}, {word}-chk={left}/{total})"))
     }
 
     /// Whether a newline is due before anything else is printed.

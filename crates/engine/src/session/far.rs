@@ -379,6 +379,11 @@ impl Offers for FarOffers {
         &mut self.lists
     }
 
+    fn waker(&self) -> Option<Box<dyn Fn() + Send>> {
+        let waker = self.peer.input.get_ref().waker();
+        Some(Box::new(move || waker.wake()))
+    }
+
     fn extras(&self) -> &Extras {
         &self.extras
     }

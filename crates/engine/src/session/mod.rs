@@ -4,6 +4,7 @@
 //! it and run the role: the source's [`crate::source`] or the sink's [`crate::sink`].
 
 mod batch;
+mod channel;
 mod client;
 mod connection;
 pub mod daemon;

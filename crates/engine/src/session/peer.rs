@@ -3,12 +3,16 @@
 use std::collections::VecDeque;
 use std::io::{self, BufRead};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use syncline_wire::{Demultiplexer, Message, MessageSink, Side};
 
 use super::queue::{Clock, Input, Output, Queue};
 use super::setup::Expected;
 use crate::{Error, Event, ExitCode, Monitor, Notice, Result, Role, Terms};
+
+/// How long a peer that reads nothing any more is listened to.
+const HEARING: Duration = Duration::from_secs(5);
 
 /// Both directions, as one role thread uses them.
 #[derive(Debug)]
@@ -116,10 +120,31 @@ impl Peer {
 
     /// What a failure to write means for the run.
     pub(crate) fn unwritten(&mut self, error: io::Error) -> Error {
-        if let Some(code) = self.input.sink_mut().exit {
-            return Error::PeerExit(code);
+        let failed = self.transport_failed(error, "write error");
+        self.hear_out();
+        self.input.sink_mut().exit.map_or(failed, Error::PeerExit)
+    }
+
+    /// Reads to the end: a peer that reads nothing any more may have said why.
+    fn hear_out(&mut self) {
+        let end = Instant::now() + HEARING;
+        let seconds = HEARING.as_secs();
+        self.clock.touch();
+        self.clock
+            .set_limit(self.clock.limit().map_or(seconds, |own| own.as_secs().min(seconds)) as u32);
+        while Instant::now() < end {
+            match self.input.fill_buf() {
+                Ok([]) => return,
+                Ok(data) => {
+                    let length = data.len();
+                    self.input.consume(length);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    self.input.sink_mut().pending.clear();
+                }
+                Err(_) => return,
+            }
         }
-        self.transport_failed(error, "write error")
     }
 
     /// What a failure of the transport means for the run, for those who have only the output.

@@ -6,11 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, unbounded};
 use syncline_wire::{Message, Multiplexer, Protocol};
 
 use super::batch::Recorder;
+use super::channel::{Nothing, Receiver, Sender, bounded, unbounded};
 use crate::Interrupt;
+
+/// What is still read for nobody at most, so that a peer in the middle of writing gets to hear why it ended.
+const DISCARDED: usize = 64 * 1024 * 1024;
 
 /// Size of one read from the transport.
 const CHUNK: usize = 64 * 1024;
@@ -103,7 +106,23 @@ pub(crate) struct Input {
     /// What this thread has gathered for the peer goes out before it waits.
     flush_before_wait: Option<Output>,
     ended: bool,
-    interrupt: Interrupt,
+    waker: Waker,
+}
+
+/// Ends an [`Input`]'s wait from another thread, for good.
+#[derive(Clone, Debug)]
+pub(crate) struct Waker {
+    chunks: Sender<io::Result<Chunk>>,
+    given_up: Arc<AtomicBool>,
+}
+
+impl Waker {
+    /// From now on every read fails.
+    pub(crate) fn wake(&self) {
+        self.given_up.store(true, Ordering::Release);
+        // A full queue wakes by itself.
+        self.chunks.try_send(Err(io::ErrorKind::ConnectionAborted.into()));
+    }
 }
 
 /// A buffer and how much of it was filled.
@@ -123,11 +142,9 @@ impl Input {
         let (chunks_in, chunks) = bounded(DEPTH);
         let (spent, spent_out) = unbounded();
         let reader_clock = Arc::clone(&clock);
-        let wake: Sender<io::Result<Chunk>> = chunks_in.clone();
-        interrupt.on_raise(move || {
-            // A full queue wakes by itself.
-            let _ = wake.try_send(Err(io::ErrorKind::ConnectionAborted.into()));
-        });
+        let waker = Waker { chunks: chunks_in.clone(), given_up: Arc::default() };
+        let stop = waker.clone();
+        interrupt.on_raise(move || stop.wake());
         thread::Builder::new()
             .name("reader".into())
             .spawn(move || read_all(transport, &chunks_in, &spent_out, &reader_clock))?;
@@ -139,8 +156,13 @@ impl Input {
             clock,
             flush_before_wait: None,
             ended: false,
-            interrupt: interrupt.clone(),
+            waker,
         })
+    }
+
+    /// What ends this input's wait.
+    pub(crate) fn waker(&self) -> Waker {
+        self.waker.clone()
     }
 
     /// Whatever `output` holds is passed on before this input waits.
@@ -169,16 +191,16 @@ impl Input {
     }
 
     fn next_chunk(&mut self) -> io::Result<()> {
-        if self.interrupt.is_raised() {
+        if self.waker.given_up.load(Ordering::Acquire) {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         let received = match self.chunks.try_recv() {
             Ok(received) => received,
-            Err(TryRecvError::Disconnected) => {
+            Err(Nothing::Ever) => {
                 self.ended = true;
                 return Ok(());
             }
-            Err(TryRecvError::Empty) => {
+            Err(Nothing::Yet) => {
                 if let Some(output) = &self.flush_before_wait {
                     output.flush()?;
                 }
@@ -205,8 +227,8 @@ impl Input {
         loop {
             match self.chunks.recv_timeout(self.clock.wait()?) {
                 Ok(received) => return Ok(received),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Ok(Ok(Chunk::default())),
+                Err(Nothing::Yet) => {}
+                Err(Nothing::Ever) => return Ok(Ok(Chunk::default())),
             }
         }
     }
@@ -260,8 +282,24 @@ fn read_all(
         };
         clock.touch();
         let last = !matches!(&result, Ok(chunk) if chunk.length > 0);
-        if chunks.send(result).is_err() || last {
-            return;
+        match chunks.send(result) {
+            Ok(()) if last => return,
+            Ok(()) => {}
+            Err(_) if last => return,
+            Err(unread) => return discard(transport, unread),
+        }
+    }
+}
+
+/// Reads on when nobody listens any more.
+fn discard(mut transport: impl Read, unread: io::Result<Chunk>) {
+    let Ok(Chunk { mut bytes, .. }) = unread else { return };
+    let mut left = DISCARDED;
+    while left > 0 {
+        match transport.read(&mut bytes) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Ok(0) | Err(_) => return,
+            Ok(length) => left = left.saturating_sub(length),
         }
     }
 }
@@ -306,6 +344,7 @@ struct State {
     sent: AtomicU64,
 }
 
+#[derive(Debug)]
 enum Order {
     Data(Vec<u8>),
     Message(Message),
@@ -335,7 +374,7 @@ impl Output {
         let (credits_in, credits) = bounded(DEPTH);
         for _ in 0..DEPTH {
             // Room was made for exactly these.
-            let _ = credits_in.send(());
+            credits_in.try_send(());
         }
         let state = Arc::new(State::default());
         let writer_state = Arc::clone(&state);
@@ -483,8 +522,8 @@ fn write_all(
     loop {
         let order = match orders.try_recv() {
             Ok(order) => order,
-            Err(TryRecvError::Disconnected) => break,
-            Err(TryRecvError::Empty) => {
+            Err(Nothing::Ever) => break,
+            Err(Nothing::Yet) => {
                 state.note(out.flush());
                 match wait_for_order(orders, &mut out, state, clock) {
                     Some(order) => order,
@@ -500,7 +539,7 @@ fn write_all(
                     state.note(out.write_all(&data));
                 }
                 // There is room for every credit ever given out.
-                let _ = credits.send(());
+                credits.try_send(());
             }
             Order::Message(message) if !failed => state.note(out.message(&message)),
             Order::Frames(frames) if !failed => {
@@ -514,7 +553,7 @@ fn write_all(
                 if !failed {
                     state.note(out.flush());
                 }
-                let _ = answer.send(());
+                answer.try_send(());
             }
             Order::End => break,
             Order::Message(_) | Order::Frames(_) => {}
@@ -539,8 +578,8 @@ fn wait_for_order<W: Write>(
         };
         match orders.recv_timeout(wait) {
             Ok(order) => return Some(order),
-            Err(RecvTimeoutError::Disconnected) => return None,
-            Err(RecvTimeoutError::Timeout) => {
+            Err(Nothing::Ever) => return None,
+            Err(Nothing::Yet) => {
                 let due = clock.limit().is_some() && clock.keep_alive.load(Ordering::Relaxed);
                 if due && !state.failed.load(Ordering::Relaxed) {
                     state.note(out.message(&Message::KeepAlive { answer: false }));

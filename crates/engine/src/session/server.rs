@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, bounded, unbounded};
 use syncline_filter::{Filter, Rules, Side as FilterSide};
 use syncline_options::options::FilesFrom;
-use syncline_wire::{Message, Protocol, Side, WireRead};
+use syncline_wire::{Message, Protocol, Side, TextKind, WireRead};
 
 use super::end::{self, Ending};
 use super::far::{Asked, FarOffers, FarRequests};
@@ -106,6 +106,12 @@ impl ServerPlan {
                 for line in error.to_string().lines() {
                     monitor.tell(&Event::Problem(Problem::new(Severity::Error, line)));
                 }
+            }
+            if self.job.module.is_some() {
+                // A daemon's log is not the client's: it hears of the end as from a server that it started.
+                let (code, version) = (error.exit_code(), env!("CARGO_PKG_VERSION"));
+                let text = format!("rsync error: {code} at server.rs(0) [{role}={version}]\n");
+                voice.send(Message::Text { kind: TextKind::Error, text: text.into_bytes() });
             }
             ending.tell(error, &voice, role);
         }

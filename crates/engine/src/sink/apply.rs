@@ -309,8 +309,7 @@ impl<'a> Apply<'a> {
         if data.preallocate && !matches!(target, Target::InPlace(_)) {
             let length = self.incoming.entry.size();
             if let Err(error) = writer.preallocate(length, !data.sparse) {
-                let text = format!("rsync: [receiver] {error}");
-                self.context.monitor.warn(text);
+                self.context.warn(Role::Receiver, &error);
             }
         }
         Ok(writer)

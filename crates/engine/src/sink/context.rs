@@ -192,7 +192,7 @@ impl<'a> Context<'a> {
         self.monitor.problem(Problem::new(Severity::Transfer, parts.concat()));
     }
 
-    /// A failed call on one object: the run goes on and ends with 23. An exhausted disk ends it.
+    /// A failed call on one object: the run goes on and ends with 23. Content that cannot be written ends it.
     pub(crate) fn failed(&self, role: Role, error: &syncline_fs::Error) -> Result<()> {
         let shown = self.destination.show(error.path());
         self.failed_as(role, words(error.op()), &shown, error)
@@ -210,10 +210,15 @@ impl<'a> Context<'a> {
         if let Some(fatal) = self.fatal(role, &what, error) {
             return Err(fatal);
         }
-        let reason = error.reason();
-        let text = [b"rsync: [", role.word().as_bytes(), b"] ", &what, b": ", reason.as_bytes()];
-        self.monitor.problem(Problem::new(Severity::Transfer, text.concat()));
+        let text = line(role, &what, error);
+        self.monitor.problem(Problem::new(Severity::Transfer, text));
         Ok(())
+    }
+
+    /// A failed call that the run does without.
+    pub(crate) fn warn(&self, role: Role, error: &syncline_fs::Error) {
+        let what = what(words(error.op()), &self.quote(&self.destination.show(error.path())));
+        self.monitor.warn(line(role, &what, error));
     }
 
     /// A path in quotes. In a module it begins with a slash, unless the transfer's root is the module's.
@@ -230,7 +235,7 @@ impl<'a> Context<'a> {
         if matches!(error, syncline_fs::Error::ShuttingDown { .. }) {
             return Some(Error::Stopped);
         }
-        (error.is_full() || writes).then(|| {
+        writes.then(|| {
             let what = String::from_utf8_lossy(what).into_owned();
             Error::system(ExitCode::FILE_IO, role, what, io_error(error))
         })
@@ -278,9 +283,15 @@ fn words(op: Option<Op>) -> &'static str {
     }
 }
 
+fn line(role: Role, what: &[u8], error: &syncline_fs::Error) -> Vec<u8> {
+    let reason = error.reason();
+    [b"rsync: [", role.word().as_bytes(), b"] ", what, b": ", reason.as_bytes()].concat()
+}
+
 fn what(words: &str, quoted: &[u8]) -> Vec<u8> {
     let failed: &[u8] = match words {
-        "failed to set times on"
+        "do_fallocate"
+        | "failed to set times on"
         | "failed to set permissions on"
         | "recv_generator: failed to stat" => b"",
         _ => b" failed",

@@ -126,13 +126,20 @@ pub(crate) fn receive_with(
     let (paths, module) = (job.paths.clone(), job.module.clone());
     let mut files = OperatorFiles { paths, module, ..OperatorFiles::default() };
     let files = &mut files;
+    let waker = offers.waker();
     std::thread::scope(|scope| {
         let (reports, inbox) = unbounded();
         let Link { outlet, workers } = connect(context, &reports);
         let workers: Vec<_> = workers.into_iter().map(|worker| scope.spawn(worker)).collect();
         let generator = scope.spawn(move || {
             let sweeper = Sweeper::new(context, filter, files);
-            Generator::new(context, outlet, inbox, sweeper).run()
+            let result = Generator::new(context, outlet, inbox, sweeper).run();
+            if let (Err(error), Some(wake)) = (&result, waker)
+                && is_own(error)
+            {
+                wake();
+            }
+            result
         });
         for batch in first {
             // The generator may have failed: joining it tells.
@@ -146,12 +153,24 @@ pub(crate) fn receive_with(
             let _ = reports.send(Report::Broken);
         }
         drop(reports);
-        let mut results = vec![received];
-        results.push(generator.join().unwrap_or(Err(Error::Stopped)));
+        let generated = generator.join().unwrap_or(Err(Error::Stopped));
+        let mut results = vec![received, generated];
+        if results[1].as_ref().is_err_and(is_own) {
+            // It is what ended the receiving thread.
+            results.swap(0, 1);
+        }
         let joined = workers.into_iter().map(|worker| worker.join().unwrap_or(Err(Error::Stopped)));
         results.extend(joined);
         first_error(results)
     })
+}
+
+/// Whether the generator failed by itself. Where the connection did, what can still be read from it tells why.
+fn is_own(error: &Error) -> bool {
+    match error {
+        Error::Closed { .. } | Error::Timeout { .. } | Error::PeerExit(_) | Error::Stopped => false,
+        error => error.exit_code() != ExitCode::SOCKET,
+    }
 }
 
 /// The error that made the others stop.

@@ -7,7 +7,18 @@ use crate::serve_only::Access;
 pub(super) const ROWS: &[Row] = &[
     Row::integer(OptionId::Parallel, &["parallel"], "NUM", "split the job over NUM sessions")
         .ours()
-        .more("Same result, messages and exit status as one session.")
+        .more(
+            "Same result, messages and exit status as one session; only the order of the lines differs. The top of the \
+             source is listed, the subtrees found there are shared out by size, a first session makes the directories \
+             above them, then up to NUM sessions run at once: as many connections to the same server, which needs to know \
+             nothing of it. A password is asked for once; a remote shell's own questions come for each session. The \
+             sessions share --bwlimit. What one of them cannot read stops deletions in its part alone. The first session \
+             that cannot go on stops all. One session does it all, and -v says why, without --recursive, where there are \
+             no subtrees, and where the result might be another: with --hard-links, --relative, --files-from, \
+             --keep-dirlinks, --prune-empty-dirs, --delay-updates, --backup-dir, --delete-before, --delete-delay, \
+             --delete-after, --max-delete, --delete-missing-args, --remove-source-files, --copy-as, --iconv, an absolute \
+             --partial-dir, per-directory filter files beside deletion or several sources, and a protocol below 30.",
+        )
         .does(Integer(|d| &mut d.parallel)),
     Row::text(
         OptionId::TlsCa,

@@ -30,10 +30,13 @@ impl Version {
 impl Serve<'_> {
     /// The version of an opened file; none if it is not the one that was listed, where that matters.
     pub(super) fn version(&mut self, index: u32, file: &SourceFile) -> Result<Option<Version>> {
+        if !self.job.exact {
+            return Ok(Some(Version::default()));
+        }
         let version = Version::of(file).unwrap_or_default();
         let protocol = self.terms.protocol;
         // Before protocol 30 there is no way to say that a file does not come.
-        if self.job.exact && protocol.has_varints() {
+        if protocol.has_varints() {
             let entry = self.lists.entry(index).map_err(|error| self.own(error))?;
             let (seconds, nanoseconds) = entry.mtime();
             let same = version.size == entry.size()

@@ -1,11 +1,16 @@
 //! Sending lists, ahead of what the sink has asked for (docs/spec filelist.md 8).
 
-use crossbeam_channel::TryRecvError;
+use std::time::Duration;
+
+use crossbeam_channel::{RecvTimeoutError, TryRecvError};
 use syncline_wire::{CompatFlags, Index, Message};
 
 use super::super::emit::Scanned;
 use super::{AHEAD, FAR_AHEAD, Serve};
 use crate::{Error, Event, Result};
+
+/// How long the scan may be behind before what there is goes to the sink: lists of small directories go together.
+const PAUSE: Duration = Duration::from_millis(1);
 
 impl Serve<'_> {
     pub(super) fn send_first_list(&mut self) -> Result<()> {
@@ -45,10 +50,14 @@ impl Serve<'_> {
         let scanned = match self.scanned.try_recv() {
             Ok(scanned) => scanned,
             Err(TryRecvError::Disconnected) => return Err(Error::Stopped),
-            Err(TryRecvError::Empty) => {
-                self.flush()?;
-                self.scanned.recv().map_err(|_| Error::Stopped)?
-            }
+            Err(TryRecvError::Empty) => match self.scanned.recv_timeout(PAUSE) {
+                Ok(scanned) => scanned,
+                Err(RecvTimeoutError::Disconnected) => return Err(Error::Stopped),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.flush()?;
+                    self.scanned.recv().map_err(|_| Error::Stopped)?
+                }
+            },
         };
         self.pass_on(scanned)
     }

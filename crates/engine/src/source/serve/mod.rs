@@ -356,13 +356,16 @@ impl Serve<'_> {
     }
 
     fn base(&self, index: u32) -> Result<std::sync::Arc<Base>> {
-        let entry = self.lists.entry(index).map_err(|error| self.own(error))?;
         let place = self.lists.locate(index).map_err(|error| self.own(error))?;
         let number = match place {
-            syncline_wire::list::Place::Entry { list, .. } => {
-                let origins = self.origins.get(list - self.lists.oldest());
-                let first = self.lists.list(list).map_or(0, syncline_wire::list::FileList::first);
-                origins.map_or(0, |origins| origins.of(entry.wire_index() - first))
+            syncline_wire::list::Place::Entry { list: number, position } => {
+                let list = self.lists.list(number);
+                let entry = list.and_then(|list| Some((list.first(), list.get(position)?)));
+                let origins = self.origins.get(number - self.lists.oldest());
+                let (Some((first, entry)), Some(origins)) = (entry, origins) else {
+                    return Err(self.own(syncline_wire::Error::ClearedIndex(index)));
+                };
+                origins.of(entry.wire_index() - first)
             }
             syncline_wire::list::Place::Directory(number) => {
                 self.directories.get(number as usize).copied().unwrap_or(0)
@@ -407,7 +410,7 @@ impl Serve<'_> {
     fn tell_item(&self, index: u32, item: &Item, moved: Option<Moved<'_>>) {
         let Ok(entry) = self.lists.entry(index) else { return };
         let leader = item.name.as_deref().filter(|_| !item.is_transfer());
-        let base = self.origin(index).ok().map(|(base, _)| base);
+        let base = self.base(index).ok();
         let base = base.as_deref();
         let top = base.map_or(&b""[..], Base::top);
         let event = ItemEvent { entry, flags: item.flags, top, leader, target: None, base, moved };
