@@ -15,7 +15,7 @@ use std::time::SystemTime;
 pub(crate) fn run(mut arguments: lexopt::Parser) -> Chore {
     match arguments.value().ok().map(ValueExt::string).transpose()?.as_deref() {
         Some("parts") => parts(arguments),
-        Some(name @ ("programs" | "watch")) => {
+        Some(name @ ("programs" | "watch" | "live")) => {
             whole(name, &arguments.raw_args()?.collect::<Vec<_>>())
         }
         None => {

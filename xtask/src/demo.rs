@@ -3,22 +3,35 @@
 mod live;
 
 use crate::run::{self, Chore, Failure};
+use lexopt::prelude::*;
 use std::fs;
 use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+/// Where the programs are.
+static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
+
 /// How long anything may take before the demo gives up.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(mut arguments: lexopt::Parser) -> Chore {
-    if let Some(extra) = arguments.next()? {
-        return Err(extra.unexpected().into());
+    let mut built = None;
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("built") => built = Some(arguments.value()?.into()),
+            extra => return Err(extra.unexpected().into()),
+        }
     }
-    println!("Building the programs (release)…");
-    run::must(&mut run::cargo(["build", "--release", "--workspace", "--bins", "--locked"]))?;
+    if built.is_none() {
+        println!("Building the programs (release)…");
+        run::must(&mut run::cargo(["build", "--release", "--workspace", "--bins", "--locked"]))?;
+    }
+    let release = || run::workspace().join("target/release");
+    PROGRAMS.get_or_init(|| built.unwrap_or_else(release));
     let scratch = Scratch::new()?;
     show(&scratch.0).map_err(|error| Failure::new(error.to_string()))
 }
@@ -161,7 +174,7 @@ fn terminate(child: &mut Child) -> io::Result<()> {
 }
 
 fn path(name: &str) -> PathBuf {
-    run::workspace().join("target/release").join(name)
+    PROGRAMS.get().map_or_else(|| PathBuf::from(name), |directory| directory.join(name))
 }
 
 fn program(name: &str) -> Command {

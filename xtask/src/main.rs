@@ -14,7 +14,7 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask CHORE
 
-  demo                            build everything, then show it with real figures; leaves nothing behind
+  demo [--built DIR]              build everything (or take what is in DIR), then show it with real figures; leaves nothing behind
   test [--no-install] [-- ARGS]   install what the tests need (Debian, as root), run every test,
                                   name each skipped one with its reason; ARGS go to the test runner
   bench                           all of these:

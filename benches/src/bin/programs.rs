@@ -83,8 +83,9 @@ fn plan() -> Result<Option<Plan>, String> {
         client: choose(client, &program),
         server: choose(server, &program),
         daemon: choose(server, &daemon),
+        ours: client,
     };
-    let stock = Side { client: stock.clone(), server: stock.clone(), daemon: stock };
+    let stock = Side { client: stock.clone(), server: stock.clone(), daemon: stock, ours: false };
     let folder = folder.unwrap_or_else(|| roomy(scale));
     Ok(Some(Plan { jobs, runs, scale, folder, stock, ours }))
 }

@@ -20,6 +20,8 @@ pub struct Side {
     pub server: PathBuf,
     /// The daemon.
     pub daemon: PathBuf,
+    /// The client is ours.
+    pub ours: bool,
 }
 
 /// What the destination holds before a run.
@@ -69,6 +71,8 @@ pub struct Job {
     before: Before,
     way: Way,
     options: &'static [&'static str],
+    /// What only our client knows.
+    more: &'static [&'static str],
 }
 
 const fn job(
@@ -78,11 +82,16 @@ const fn job(
     way: Way,
     options: &'static [&'static str],
 ) -> Job {
-    Job { name, kind, before, way, options }
+    Job { name, kind, before, way, options, more: &[] }
+}
+
+/// A job that our client shares out over four sessions.
+const fn shared_out(name: &'static str, before: Before, way: Way) -> Job {
+    Job { more: &["--parallel=4"], ..job(name, Kind::Small, before, way, &["-a"]) }
 }
 
 /// Every job.
-pub const JOBS: [Job; 18] = [
+pub const JOBS: [Job; 21] = [
     job("local-big", Kind::Big, Before::Empty, Way::Local, &["-a"]),
     job("local-small", Kind::Small, Before::Empty, Way::Local, &["-a"]),
     job("local-mid", Kind::Mid, Before::Empty, Way::Local, &["-a"]),
@@ -100,6 +109,9 @@ pub const JOBS: [Job; 18] = [
     job("daemon-pull-one", Kind::Small, Before::Same, Way::PullOne, &["-a"]),
     job("daemon-push-one", Kind::Small, Before::Same, Way::PushOne, &["-a"]),
     job("daemon-crowd", Kind::Small, Before::Empty, Way::Crowd, &["-a"]),
+    shared_out("parallel-pull-small", Before::Empty, Way::Pull),
+    shared_out("parallel-push-small", Before::Empty, Way::Push),
+    shared_out("parallel-pull-nochange", Before::Same, Way::Pull),
     job("daemon-row", Kind::Small, Before::Empty, Way::Row, &["-a"]),
 ];
 
@@ -252,6 +264,9 @@ impl Stage<'_> {
     fn command(&self) -> io::Result<Command> {
         let mut command = Command::new(&self.side.client);
         command.args(self.job.options);
+        if self.side.ours {
+            command.args(self.job.more);
+        }
         let module = |name: &Path| {
             let port = self.daemon.as_ref().map_or(0, |daemon| daemon.port);
             let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -73,6 +73,10 @@ pub fn run(words: &[Vec<u8>]) -> u8 {
         Ok(source) => source,
         Err(complaint) => {
             complain(&complaint);
+            let version = env!("CARGO_PKG_VERSION");
+            complain(&format!(
+                "rsync error: syntax or usage error (code 1) at main.rs(0) [client={version}]"
+            ));
             return 1;
         }
     };
@@ -88,8 +92,7 @@ pub fn run(words: &[Vec<u8>]) -> u8 {
 }
 
 fn help() -> String {
-    let version = format!("rsync  version {}  protocol version 32", env!("CARGO_PKG_VERSION"));
-    syncline_options::daemon_help(&version, "synclined")
+    syncline_options::daemon_help(&syncline_options::version_head(), "synclined")
 }
 
 /// A line on standard error.

@@ -221,6 +221,8 @@ pub struct ItemEvent<'a> {
     pub base: Option<&'a Base>,
     /// What moved, once the item is handled; none while it begins.
     pub moved: Option<Moved<'a>>,
+    /// Whether attributes of what was made had to be set. Below protocol 29 directories are named for that.
+    pub dressed: bool,
 }
 
 /// What an item's transfer cost.

@@ -89,11 +89,11 @@ impl LocalPlan {
         check_options(&job.options, protocol)?;
         job.take_identity(Role::Sender)?;
         let mut terms = Terms::local(&job.options, protocol);
+        begun(&terms);
         if listing {
             // One list, in order.
             terms.compat = CompatFlags(terms.compat.0 & !CompatFlags::INCREMENTAL.0);
         }
-        begun(&terms);
         let complete = complete(rules, &job.options, false, terms.protocol, &mut files)?;
         let mut filter = Filter::new(&complete.rules, Side::Sender);
         filter.set_role("sender");
@@ -136,6 +136,7 @@ fn list(scanning: ScanPlan<'_>, files: &mut OperatorFiles, monitor: &Monitor) ->
             scope.spawn(move || scan(scanning, files, &Tree::default(), &deliver, monitor));
         for delivered in scanned {
             if let Scanned::List { mut list, .. } = delivered {
+                monitor.tally().add_io_errors(list.io_errors());
                 monitor.tell(&Event::Listed(list.len()));
                 list.drop_duplicates(protocol);
                 for entry in list.iter_sorted().filter(|entry| entry.is_active()) {
@@ -463,7 +464,7 @@ impl<'c> Near<'c> {
 
     fn tell(&self, order: &Order<'_>, moved: Option<Moved<'_>>) {
         let base = self.origin(order.entry).ok();
-        self.context.tell_item_of(order.entry, order.item, base.as_deref(), moved);
+        self.context.tell_item_of(order.entry, order.item, base.as_deref(), moved, order.dressed);
     }
 
     fn origin(&self, entry: EntryRef<'_>) -> Result<Arc<Base>> {

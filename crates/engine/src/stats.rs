@@ -115,31 +115,29 @@ pub struct Tally {
     /// Raw bytes from the peer.
     pub received: Count,
     io_errors: AtomicU8,
-    /// Those that did not come with a list.
-    running_errors: AtomicU8,
     transfer_failed: AtomicBool,
+    lists_ended: AtomicBool,
 }
 
 impl Tally {
     /// Notes I/O errors, our own or the peer's.
     pub fn add_io_errors(&self, errors: IoErrors) {
-        self.running_errors.fetch_or(errors.bits() as u8, Ordering::Relaxed);
-        self.add_list_errors(errors);
-    }
-
-    /// Notes I/O errors of making a list: they come with it, and count for deletions when it is worked through.
-    pub fn add_list_errors(&self, errors: IoErrors) {
         self.io_errors.fetch_or(errors.bits() as u8, Ordering::Relaxed);
-    }
-
-    /// The I/O errors so far that did not come with a list.
-    pub fn running_errors(&self) -> IoErrors {
-        IoErrors::from_bits(self.running_errors.load(Ordering::Relaxed).into())
     }
 
     /// The I/O errors so far.
     pub fn io_errors(&self) -> IoErrors {
         IoErrors::from_bits(self.io_errors.load(Ordering::Relaxed).into())
+    }
+
+    /// Notes that no list follows.
+    pub fn end_lists(&self) {
+        self.lists_ended.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether all entries are known.
+    pub fn lists_ended(&self) -> bool {
+        self.lists_ended.load(Ordering::Relaxed)
     }
 
     /// Notes that something was not transferred.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::error::{FilterError, MAX_PATTERN, Warning, shown};
 use crate::eval::{Decision, ListKind, Name, Query, View};
+use crate::hide::{Hidden, Hide};
 use crate::load::{
     Base, Context, Entry, FileText, Level, Loader, MergeSlot, RuleFile, RuleFiles, Settings,
     Target, join,
@@ -25,6 +26,7 @@ pub struct Filter {
     merges: Vec<MergeSlot>,
     cvs: Option<Arc<[Rule]>>,
     names_xattrs: bool,
+    hidden: Option<Hidden>,
     frames: Vec<Frame>,
     daemon: Option<Box<Filter>>,
     warnings: Vec<Warning>,
@@ -63,6 +65,10 @@ impl Filter {
             merges,
             cvs,
             names_xattrs: rules.names_xattrs,
+            hidden: rules
+                .hidden
+                .clone()
+                .filter(|_| side == Side::Sender || !rules.settings.delete_excluded),
             frames: Vec::new(),
             daemon: None,
             warnings: Vec::new(),
@@ -73,6 +79,11 @@ impl Filter {
     pub fn with_daemon(mut self, daemon: Filter) -> Self {
         self.daemon = Some(Box::new(Filter { root: self.root.clone(), side: self.side, ..daemon }));
         self
+    }
+
+    /// As [`Rules::hide`], for a filter that is made already.
+    pub fn hide(&mut self, test: Arc<dyn Hide>) {
+        self.hidden = Some(Hidden::new(test));
     }
 
     /// How the process calls itself from now on, for messages of rule files read on the way.
@@ -104,7 +115,9 @@ impl Filter {
             return None;
         }
         let query = Query::new(name, self.root.strip_prefix(b"/").unwrap_or(&self.root));
-        self.daemon_excludes(&query).or_else(|| self.view().decide(&self.entries, &query))
+        self.daemon_excludes(&query)
+            .or_else(|| self.hidden.as_ref().and_then(|hidden| hidden.decide(name)))
+            .or_else(|| self.view().decide(&self.entries, &query))
     }
 
     /// Whether the daemon's list alone excludes `name`, as it must not for implied directories (7.3) and basis files.

@@ -61,6 +61,7 @@
 //! * [`Rules`] is the ordered list as options give it; [`Rules::complete`] adds what the program implies and encodes
 //!   it for a peer, [`Rules::receive`] takes a peer's rules.
 //! * [`Filter`] is what acts on one [`Side`], with the state of the walk.
+//! * [`Hide`] is a test of the caller's own, in front of all rules: [`Rules::hide`].
 //! * [`ModuleFilters`] are a daemon module's parameters, put before the main list with [`Filter::with_daemon`].
 //! * [`ReceiverChecks`] and [`RequestList`] tell a pulling client which names no honest sender would have sent.
 //! * The matcher alone is `syncline_wildcard::Wildcard`. It never takes more steps than a small multiple of pattern times text.
@@ -79,6 +80,7 @@ mod daemon;
 mod error;
 mod eval;
 mod filter;
+mod hide;
 mod lines;
 mod load;
 mod parse;
@@ -96,6 +98,7 @@ pub use error::{
 };
 pub use eval::{Decision, ListKind, Name};
 pub use filter::Filter;
+pub use hide::Hide;
 pub use load::{CvsSources, NoFiles, RuleFile, RuleFiles, Settings};
 pub use request::{ReceiverChecks, RejectedName, RequestList, RequestOptions};
 pub use rule::{Action, DirMerge, Modifiers, Rule, Side, Sides};

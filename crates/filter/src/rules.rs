@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::{FilterError, Warning};
+use crate::hide::{Hidden, Hide};
 use crate::load::{Context, Entry, Loader, MergeSlot, RuleFiles, Settings, Target};
 use crate::parse::Template;
 use crate::pattern::Pattern;
@@ -18,6 +19,7 @@ pub struct Rules {
     pub(crate) merges: Vec<MergeSlot>,
     pub(crate) cvs: Option<Arc<[Rule]>>,
     pub(crate) names_xattrs: bool,
+    pub(crate) hidden: Option<Hidden>,
     warnings: Vec<Warning>,
     default_files_asked: u8,
 }
@@ -36,6 +38,12 @@ impl Rules {
     /// `--delete-excluded`: a rule without a side does not protect.
     pub fn set_delete_excluded(&mut self) {
         self.settings.delete_excluded = true;
+    }
+
+    /// Hides what this test says, in front of all rules: on the receiving side that protects, unless what is hidden is
+    /// to be deleted.
+    pub fn hide(&mut self, test: Arc<dyn Hide>) {
+        self.hidden = Some(Hidden::new(test));
     }
 
     /// The protocol number, as far as it is known when the next rules are parsed.

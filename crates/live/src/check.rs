@@ -34,15 +34,8 @@ pub fn validate(config: &Config) -> Result<(), ServiceError> {
 
 /// The first key of a mirror that nothing performs yet: a start that ignored it would promise too much.
 pub(crate) fn unperformed(mirror: &Mirror) -> Option<&'static str> {
-    let differs = !mirror.schedule_filter.is_empty() && mirror.schedule_filter != mirror.filter;
-    let keys = [
-        ("filter-regex", !mirror.filter_regex.is_empty()),
-        ("schedule-filter", differs),
-        ("verify", mirror.verify.is_some()),
-        ("verify-content", mirror.verify_content),
-        ("transient", !mirror.transient.is_empty()),
-        ("warm = \"module\"", mirror.targets.iter().any(|target| target.warm == Warm::Module)),
-    ];
+    let keys =
+        [("warm = \"module\"", mirror.targets.iter().any(|target| target.warm == Warm::Module))];
     keys.into_iter().find(|(_, asked)| *asked).map(|(key, _)| key)
 }
 
@@ -95,7 +88,8 @@ fn attempt(mirror: &Mirror, target: &Target, removes: bool, links: bool) -> Resu
     let registry = Registry::new();
     let pulse = Arc::new(registry.pulse("check"));
     let patience = target.connect_timeout.0 + target.handshake_timeout.0 + target.io_timeout.0;
-    let mut route = route_of(&mirror, target, &mirror.source, None);
+    let route = route_of(&mirror, target, &mirror.source, None);
+    let mut route = route.map_err(|error| error.to_string())?;
     (route.keeps_spare, route.pipelines) = (false, false);
     let lines = vec![Line::Path(RelPath::ROOT.to_owned())];
     let load = Load::Lines { lines, forced: false, contents: false, removes, links };

@@ -50,6 +50,8 @@ mod target;
 pub use backoff::{Backoff, Policy};
 pub use check::{Finding, check, validate};
 pub use error::Error;
+#[doc(hidden)]
+pub use hooks::answer_status;
 pub use hooks::{Change, Hooks};
 pub use log::{Log, LogLevel};
 pub use notify::{Notifier, Watchdog};

@@ -12,21 +12,22 @@ use std::time::Duration;
 
 use syncline_conf::live::{Config, Deletion, Mirror, Startup, Target, Warm};
 use syncline_engine::ExitCode;
-use syncline_engine::session::sending_filter;
+use syncline_engine::session::{rules_of, sending_filter};
 use syncline_engine::source::OperatorFiles;
 use syncline_fs::RelPathBuf;
 use syncline_watch::settle::Rules;
+use syncline_wildcard::Wildcard;
 
 use crate::check::unperformed;
 use crate::hooks::Hooks;
 use crate::lock::{Lock, Refusal};
 use crate::log::Log;
-use crate::mirror::{Bell, Hiding, Planner, Source, Watching, Wish};
+use crate::mirror::{Bell, Expressions, Hiding, Planner, Source, Watching, Wish};
 use crate::outbox::Outbox;
-use crate::push::{Keep, Load, Route, Words, options};
+use crate::push::{Comparison, Keep, Load, Route, Words, options, schedule_differs};
 use crate::state::Registry;
 use crate::storage::Directory;
-use crate::target::{Desk, Setting, Worker};
+use crate::target::{Checker, Desk, Setting, Worker};
 
 /// Why a service cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -135,6 +136,7 @@ struct Running {
 struct RunningTarget {
     name: String,
     desk: Arc<Desk>,
+    checker: Arc<Checker>,
     worker: JoinHandle<()>,
 }
 
@@ -263,6 +265,7 @@ impl Service {
             hooks.push(running.hooks);
             // A thread that panicked has said why; its queue is to be saved all the same.
             let _ = running.watching.join();
+            running.targets.iter().for_each(|target| target.checker.stop());
             for target in running.targets {
                 target.desk.change(|inner, _| inner.stop = Some(deadline));
                 targets.push((name.clone(), target));
@@ -279,6 +282,7 @@ impl Service {
                 std::thread::sleep(Duration::from_millis(2));
             }
             let _ = target.worker.join();
+            drop(target.checker);
             let closed = Arc::try_unwrap(target.desk).map(Desk::close);
             if let Ok(Err(error)) = closed {
                 self.log.error(format_args!("mirror={mirror} target={}: {error}", target.name));
@@ -318,9 +322,10 @@ impl Service {
         );
         let bell = Bell::new().map_err(ServiceError::Thread)?;
         let (mut desks, mut compares, mut targets) = (Vec::new(), Vec::new(), Vec::new());
+        let mut checkers = Vec::new();
         for target in &mirror.targets {
             let target_name: Arc<str> = target_name_of(target).into();
-            let route = route_of(mirror, target, &top, single.as_ref());
+            let mut route = route_of(mirror, target, &top, single.as_ref())?;
             let directory = state.join(escaped(&target_name));
             let storage = Directory::open(&directory)
                 .map_err(|source| ServiceError::State { path: directory.clone(), source })?;
@@ -346,6 +351,7 @@ impl Service {
             };
             let desk = Desk::new(outbox, self.registry.clone());
             let target_status = status.target(&target_name, &target.url.to_string());
+            route.shown = Some(Arc::clone(&target_status));
             let setting = Setting {
                 guard: Arc::clone(&source),
                 bell: bell.clone(),
@@ -366,6 +372,21 @@ impl Service {
                     + target.handshake_timeout.0
                     + target.io_timeout.0 * 2,
             };
+            let checker = Arc::new(Checker {
+                mirror: Arc::clone(&name),
+                target: Arc::clone(&target_name),
+                route: Route { keeps_spare: false, shown: None, ..setting.route.clone() },
+                content: mirror.verify_content,
+                removes: matches!(mirror.delete, Deletion::Always | Deletion::Startup),
+                patience: setting.patience,
+                settles: mirror.max_open_wait.0 + mirror.max_delay.0 + mirror.resend_interval.0,
+                desk: Arc::clone(&desk),
+                registry: self.registry.clone(),
+                status: Arc::clone(&target_status),
+                log: self.log.clone(),
+                running: Mutex::default(),
+            });
+            checkers.push(Arc::clone(&checker));
             let worker = Worker::start(
                 setting,
                 Arc::clone(&desk),
@@ -377,6 +398,7 @@ impl Service {
             targets.push(RunningTarget {
                 name: target_name.to_string(),
                 desk: Arc::clone(&desk),
+                checker,
                 worker,
             });
             desks.push(desk);
@@ -388,6 +410,11 @@ impl Service {
             max_open: mirror.max_open_wait.0,
             resend: mirror.resend_interval.0,
             max_paths: mirror.max_paths as usize,
+            transient: mirror
+                .transient
+                .iter()
+                .map(|name| Wildcard::new(name.as_str().as_bytes()))
+                .collect(),
         };
         let removes = matches!(mirror.delete, Deletion::Always | Deletion::Running);
         let watching = Watching {
@@ -399,6 +426,10 @@ impl Service {
             planner: Planner::new(single, removes),
             desks,
             schedule: mirror.schedule.clone(),
+            poll: mirror.poll_interval.0,
+            verify: mirror.verify.clone(),
+            checkers,
+            scheduled_differs: schedule_differs(mirror),
             hooks: Arc::clone(&hooks),
             status,
             registry: self.registry.clone(),
@@ -426,12 +457,12 @@ pub fn once(config: &Config, log: &Log) -> Result<u8, ServiceError> {
         check_mirror(mirror)?;
         for target in &mirror.targets {
             let name = target_name_of(target);
-            let route = route_of(mirror, target, &path, None);
+            let route = route_of(mirror, target, &path, None)?;
             let removes = matches!(mirror.delete, Deletion::Always | Deletion::Startup)
                 && (mirror.allow_empty_source
                     || fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_some()));
             let pulse = Arc::new(registry.pulse(&name));
-            let load = Load::Everything { removes };
+            let load = Load::Everything { removes, kind: Comparison::Plain };
             let outcome =
                 route.carry(load, &mut Keep::default(), &pulse, Duration::from_secs(3600), &|_| {});
             let code = match &outcome.result {
@@ -466,17 +497,29 @@ pub(crate) fn route_of(
     target: &Target,
     top: &Path,
     single: Option<&RelPathBuf>,
-) -> Route {
-    Route {
+) -> Result<Route, ServiceError> {
+    let hidden = expressions_of(mirror)?.map(Arc::new);
+    Ok(Route {
         source: top.to_owned(),
         single: single.cloned(),
         address: target.url.clone(),
-        words: Words::of(mirror, target),
+        words: Words::of(mirror, target, hidden.as_deref()),
+        hidden,
         password_file: target.password_file.clone(),
+        handshake: target.handshake_timeout.0,
         max_delete: None,
         pipelines: target.pipeline,
         keeps_spare: target.warm != Warm::None,
-    }
+        shown: None,
+    })
+}
+
+fn expressions_of(mirror: &Mirror) -> Result<Option<Expressions>, ServiceError> {
+    Expressions::new(&mirror.filter_regex).map_err(|text| ServiceError::Options {
+        mirror: name_of(mirror),
+        target: mirror.targets.first().map(target_name_of).unwrap_or_default(),
+        text,
+    })
 }
 
 pub(crate) fn check_mirror(mirror: &Mirror) -> Result<(), ServiceError> {
@@ -489,17 +532,22 @@ pub(crate) fn check_mirror(mirror: &Mirror) -> Result<(), ServiceError> {
 /// The filter of a mirror; that of every target is made of the same rules.
 fn hiding_of(mirror: &Mirror, top: &Path) -> Result<Hiding, ServiceError> {
     let mut hiding = None;
+    let expressions = expressions_of(mirror)?.map(Arc::new);
     let nobody = Target::default();
     let targets = mirror.targets.iter().chain(mirror.targets.is_empty().then_some(&nobody));
     for target in targets {
+        let mut files = OperatorFiles::default();
         let fail = |error: syncline_engine::Error| ServiceError::Options {
             mirror: name_of(mirror),
             target: target_name_of(target),
             text: error.to_string(),
         };
-        let words = Words::of(mirror, target);
-        let load = Load::Everything { removes: true };
-        let options = options(&words.of_session(&load, None)).map_err(fail)?;
+        let words = Words::of(mirror, target, expressions.as_deref());
+        let load = |kind| Load::Everything { removes: true, kind };
+        // Rules for another occasion are to be proper, too.
+        let scheduled = options(&words.of_session(&load(Comparison::Scheduled), None));
+        scheduled.and_then(|options| rules_of(&options, &mut files)).map_err(fail)?;
+        let options = options(&words.of_session(&load(Comparison::Plain), None)).map_err(fail)?;
         if let Some(error) = syncline_engine::unperformed(&options) {
             return Err(ServiceError::Options {
                 mirror: name_of(mirror),
@@ -507,8 +555,10 @@ fn hiding_of(mirror: &Mirror, top: &Path) -> Result<Hiding, ServiceError> {
                 text: error.to_string(),
             });
         }
-        let mut files = OperatorFiles::default();
-        let filter = sending_filter(&options, &mut files).map_err(fail)?;
+        let mut filter = sending_filter(&options, &mut files).map_err(fail)?;
+        if let Some(expressions) = expressions.clone() {
+            filter.hide(expressions);
+        }
         hiding.get_or_insert_with(|| Hiding::new(filter, files, top.as_os_str().as_bytes()));
     }
     hiding.ok_or_else(|| ServiceError::Options {

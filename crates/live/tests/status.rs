@@ -133,6 +133,7 @@ fn r134_metrics_have_every_name_and_are_what_prometheus_reads() {
         "drift_paths_total",
         "watches",
         "watch_limit",
+        "unwatched",
         "journal_bytes",
         "hook_runs_total",
         "session_seconds_bucket",

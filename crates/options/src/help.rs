@@ -18,6 +18,22 @@ pub(crate) const SYNOPSES: &[&str] = &[
     "[OPTION]... rsync://[USER@]HOST[:PORT]/SRC [DEST]",
 ];
 
+/// The release of rsync whose behaviour is kept; scripts compare it with what they need.
+pub const STOCK_RELEASE: &str = "3.5.0";
+
+/// Where the project lives.
+pub const WEB_SITE: &str = "https://github.com/syncline/syncline";
+
+/// What `--version` begins with, and a daemon's help.
+pub fn version_head() -> String {
+    format!(
+        "rsync  version {STOCK_RELEASE}  protocol version 32\n\
+         This is Syncline {}, which keeps to what rsync {STOCK_RELEASE} does and has none of its code.\n\
+         Web site: {WEB_SITE}\n",
+        env!("CARGO_PKG_VERSION")
+    )
+}
+
 /// The help of transfers. `version` is what `--version` prints, `program` the name the program was called by.
 pub fn help(version: &str, program: &str) -> String {
     let mut text = format!(

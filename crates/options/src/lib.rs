@@ -49,7 +49,7 @@ mod word;
 pub use context::{Context, Environment};
 pub use daemon::DaemonOptions;
 pub use error::{ArgumentProblem, Role, Speaker, UsageError, WordProblem};
-pub use help::{daemon_help, help, live_help};
+pub use help::{STOCK_RELEASE, WEB_SITE, daemon_help, help, live_help, version_head};
 pub use invoke::Invocation;
 pub use job::{Form, Job, Remote, Transport};
 pub use live::{LiveOptions, parse_live};

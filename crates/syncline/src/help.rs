@@ -3,16 +3,11 @@
 use std::fmt::Write as _;
 
 use syncline_engine::ExitCode;
-use syncline_options::{Command, Context};
+use syncline_options::{Command, Context, STOCK_RELEASE, WEB_SITE};
 
 use crate::output;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// The release whose behaviour is kept; scripts compare it with what they need.
-const STOCK: &str = "3.5.0";
-
-const URL: &str = "https://github.com/syncline/syncline";
 
 /// What a build can do, in stock's words and order: scripts look for them.
 #[derive(Clone, Copy)]
@@ -96,11 +91,7 @@ pub(crate) fn version(json: bool) -> String {
 }
 
 fn version_text() -> String {
-    let mut text = format!(
-        "rsync  version {STOCK}  protocol version 32\n\
-         This is Syncline {VERSION}, which keeps to what rsync {STOCK} does and has none of its code.\n\
-         Web site: {URL}\nCapabilities:\n"
-    );
+    let mut text = syncline_options::version_head() + "Capabilities:\n";
     let bits = ["64-bit files", "64-bit inums", "64-bit timestamps", "64-bit long ints"];
     let mut words = bits.map(str::to_owned).to_vec();
     for capability in CAPABILITIES {
@@ -140,9 +131,9 @@ fn version_json() -> String {
     }
     let flags = flags.trim_end_matches(",\n");
     format!(
-        "{{\n  \"program\": \"rsync\",\n  \"version\": \"{STOCK}\",\n  \"protocol\": \"32.0\",\n  \
+        "{{\n  \"program\": \"rsync\",\n  \"version\": \"{STOCK_RELEASE}\",\n  \"protocol\": \"32.0\",\n  \
          \"implementation\": \"Syncline\",\n  \"implementation_version\": \"{VERSION}\",\n  \
-         \"copyright\": \"The Syncline authors\",\n  \"url\": \"{URL}\",\n  \
+         \"copyright\": \"The Syncline authors\",\n  \"url\": \"{WEB_SITE}\",\n  \
          \"capabilities\": {{\n    \"file_bits\": 64,\n    \"inum_bits\": 64,\n    \"timestamp_bits\": 64,\n    \
          \"long_int_bits\": 64,\n{flags}\n  }},\n  \
          \"optimizations\": {{\n    \"SIMD_roll\": true,\n    \"asm_roll\": false,\n    \"openssl_crypto\": false,\n    \

@@ -186,3 +186,13 @@ fn the_log_can_be_json() {
         assert!(line.starts_with('{') && line.ends_with('}'), "{line}");
     }
 }
+
+#[test]
+fn the_help_begins_with_the_release_that_scripts_look_for() {
+    let output = Command::new(OURS).arg("--help").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.starts_with("rsync  version 3.5.0  protocol version 32\nThis is Syncline "),
+        "{text}"
+    );
+}

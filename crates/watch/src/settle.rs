@@ -10,6 +10,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
+use syncline_wildcard::Wildcard;
+
 use crate::change::{Change, Place};
 use crate::options::RootId;
 
@@ -26,7 +28,12 @@ pub struct Rules {
     pub resend: Duration,
     /// With more waiting paths than this, whole directories are told instead.
     pub max_paths: usize,
+    /// Names that are there for a moment only: what has one is settled after [`TRANSIENT`], if it is still there.
+    pub transient: Vec<Wildcard>,
 }
+
+/// How long a name that is thought to be there for a moment only is left in peace.
+pub const TRANSIENT: Duration = Duration::from_secs(1);
 
 impl Default for Rules {
     fn default() -> Self {
@@ -36,6 +43,7 @@ impl Default for Rules {
             max_open: Duration::from_secs(10),
             resend: Duration::from_millis(500),
             max_paths: 200_000,
+            transient: Vec::new(),
         }
     }
 }
@@ -194,7 +202,7 @@ impl Settler {
                 }
                 continue;
             }
-            let due = self.due(&waiting);
+            let due = self.due(&path, &waiting);
             if due > now {
                 self.queue(due, root, path);
                 continue;
@@ -231,7 +239,7 @@ impl Settler {
     fn hurry(&mut self, place: &Place) {
         let Some(paths) = self.roots.get(&place.root) else { return };
         if let Some((path, waiting)) = paths.get_key_value(place.path.as_slice()) {
-            let due = self.due(waiting);
+            let due = self.due(path, waiting);
             if due < waiting.queued {
                 let path = path.clone();
                 self.queue(due, place.root, path);
@@ -256,13 +264,21 @@ impl Settler {
         })
     }
 
-    fn due(&self, waiting: &Waiting) -> Duration {
+    fn due(&self, path: &[u8], waiting: &Waiting) -> Duration {
+        let Rules { settle, max_delay, max_open, .. } = self.rules;
         let due = if waiting.open {
-            waiting.first + self.rules.max_open
+            waiting.first + max_open
+        } else if self.is_transient(path) {
+            (waiting.last + settle.max(TRANSIENT)).min(waiting.first + max_delay.max(TRANSIENT))
         } else {
-            (waiting.last + self.rules.settle).min(waiting.first + self.rules.max_delay)
+            (waiting.last + settle).min(waiting.first + max_delay)
         };
         due.max(waiting.not_before)
+    }
+
+    fn is_transient(&self, path: &[u8]) -> bool {
+        let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        self.rules.transient.iter().any(|pattern| pattern.matches(name))
     }
 
     fn appeared(&mut self, now: Duration, place: &Place, directory: bool, open: bool) {

@@ -166,6 +166,14 @@ impl Watcher {
         }
     }
 
+    /// Whether part of a tree did not fit under the limit on watches and is polled.
+    pub fn polls(&self) -> bool {
+        match &self.source {
+            Source::Inotify(inotify) => inotify.is_polling(),
+            Source::Fanotify(_) => false,
+        }
+    }
+
     /// The number, root and path of every watch, in the order in which they were made; with fanotify, of every directory that
     /// is there now.
     pub fn places(&mut self) -> Vec<(i64, RootId, Vec<u8>)> {

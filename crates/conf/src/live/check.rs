@@ -66,6 +66,12 @@ fn check_mirror(mirror: &Mirror, at: &[Step]) -> Result<(), Fault> {
     if mirror.max_delay < mirror.settle {
         return fail("max-delay", "it is shorter than `settle`");
     }
+    if mirror.verify_content && mirror.verify.is_none() {
+        return fail("verify-content", "it says how `verify` compares: write that as well");
+    }
+    if !mirror.schedule_filter.is_empty() && mirror.schedule.is_none() {
+        return fail("schedule-filter", "it says what `schedule` hides: write that as well");
+    }
     if mirror.rsync_options.iter().any(|word| !word.as_str().starts_with('-')) {
         return fail("rsync-options", "each word begins with `-`");
     }

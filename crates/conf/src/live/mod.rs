@@ -210,6 +210,9 @@ pub struct Mirror {
     pub batch_bytes: Size,
     /// Waiting paths, at most: more collapse to directories to be compared.
     pub max_paths: u32,
+    /// How often the part of the source is looked at that has more directories than this user may watch; zero: such a
+    /// mirror does not start.
+    pub poll_interval: Interval,
     /// Removals in a batch before a person is asked; absent: 10,000 or half of what is known, whichever is more.
     pub max_delete: Option<u64>,
     /// Whether an empty source may empty its targets.
@@ -256,6 +259,7 @@ impl Default for Mirror {
             batch_paths: 10_000,
             batch_bytes: Size(256 << 20),
             max_paths: 200_000,
+            poll_interval: Interval(Duration::from_secs(60)),
             max_delete: None,
             allow_empty_source: false,
             transient: Vec::new(),

@@ -41,10 +41,10 @@ pub fn obstacle(options: &Options, rules: &Rules, sources: usize) -> Option<&'st
         (!select.recursive || select.old_dirs, "without --recursive there are no subtrees"),
         (options.output.list_only, "--list-only copies nothing"),
         (select.files_from.is_some(), "--files-from names what is copied"),
-        (select.is_relative(), "--relative"),
+        (select.is_relative(), "--relative sends whole paths"),
         (attributes.hard_links > 0, "--hard-links may join any two files"),
         (attributes.keep_dirlinks, "--keep-dirlinks may join any two directories"),
-        (attributes.copy_as.is_some(), "--copy-as"),
+        (attributes.copy_as.is_some(), "--copy-as changes the whole process"),
         (select.prune_empty_dirs, "--prune-empty-dirs looks at the whole list"),
         (data.delay_updates, "--delay-updates renames all files at the end"),
         (data.backup_dir.is_some(), "--backup-dir is one for all"),
@@ -53,13 +53,16 @@ pub fn obstacle(options: &Options, rules: &Rules, sources: usize) -> Option<&'st
         (delete.when == DeleteWhen::After, "--delete-after deletes after everything is copied"),
         (delete.when == DeleteWhen::Delay, "--delete-delay deletes after everything is copied"),
         (delete.max.is_some(), "--max-delete counts all deletions"),
-        (select.missing_arguments == MissingArguments::Delete, "--delete-missing-args"),
+        (
+            select.missing_arguments == MissingArguments::Delete,
+            "--delete-missing-args may name anything",
+        ),
         (select.remove_source.is_some(), "removing sources changes the times of their directories"),
         (
             reads_directories && (deletes || sources > 1),
             "rule files in directories are read in the order of one session",
         ),
-        (options.connection.iconv.is_some(), "--iconv"),
+        (options.connection.iconv.is_some(), "--iconv translates names"),
         (old, "the protocol is older than 30"),
     ];
     found.into_iter().find(|(applies, _)| *applies).map(|(_, reason)| reason)

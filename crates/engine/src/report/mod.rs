@@ -262,8 +262,9 @@ impl Report {
         self.setting.options.output.info.level(flag)
     }
 
-    /// Below protocol 29 a server names what it did by itself: the client hears nothing else of it (cli.md 9.2).
-    fn old_server_item(&self, state: &mut State, item: &ItemEvent<'_>) {
+    /// Below protocol 29 what the receiving side does by itself is named, whatever the format (cli.md 9.2): a client is
+    /// not told more by its server.
+    fn old_item(&self, state: &mut State, item: &ItemEvent<'_>) {
         let level = self.info(Info::Name);
         let own = item.moved.is_none() && !item.flags.contains(ItemFlags::TRANSFER);
         if !own || state.protocol >= 29 || level == 0 {
@@ -275,20 +276,23 @@ impl Report {
             (level >= 2).then(|| unchanged(item)).flatten()
         };
         if let Some(line) = line {
+            Self::finish_progress(state);
             state.put_line(Class::Info, &line);
         }
     }
 
     fn item(&self, state: &mut State, item: &ItemEvent<'_>) {
         if self.setting.server {
-            return self.old_server_item(state, item);
+            return self.old_item(state, item);
         }
         let flags = item.flags;
         let after = item.moved.is_some();
         let itemizes = self.format.as_ref().is_some_and(|format| format.has(b'i'));
         let shown =
             if itemizes { self.is_worth_itemizing(flags) } else { self.is_named(state, item) };
-        if let Some(format) = &self.format {
+        if state.protocol < 29 && !itemizes && !flags.contains(ItemFlags::TRANSFER) {
+            self.old_item(state, item);
+        } else if let Some(format) = &self.format {
             if shown && format.needs_transfer() == after {
                 let line = format::line(format, item, &self.context(state));
                 Self::finish_progress(state);
@@ -320,11 +324,8 @@ impl Report {
     /// time that was set on it, not for being new.
     fn is_named(&self, state: &State, item: &ItemEvent<'_>) -> bool {
         let made = item.entry.is_directory() && item.flags.contains(ItemFlags::LOCAL_CHANGE);
-        let options = &self.setting.options;
-        if state.protocol < 29 && made && !options.connection.dry_run {
-            let attributes = &options.attributes;
-            let now = jiff::Timestamp::now().as_second();
-            return attributes.times && !attributes.omit_dir_times && item.entry.mtime().0 != now;
+        if state.protocol < 29 && made && !self.setting.options.connection.dry_run {
+            return item.dressed;
         }
         is_change(item)
     }

@@ -154,7 +154,6 @@ impl FarOffers {
         self.count(&list);
         self.extras.take_over(&self.decoder.attributes);
         self.monitor.tally().list_size.add(self.peer.input.received() - before);
-        self.monitor.tally().add_list_errors(list.io_errors());
         let names = Arc::new(self.decoder.names.clone());
         Ok(Offer::List(Received { list, directory, names }))
     }
@@ -443,6 +442,7 @@ pub(crate) struct FarRequests {
 impl FarRequests {
     pub(crate) fn new(peer: &Peer, job: &Job) -> Self {
         let protocol = peer.terms.protocol;
+        peer.output.share();
         Self {
             output: peer.output.clone(),
             protocol,

@@ -16,6 +16,7 @@ pub(crate) fn list(
         match offers.next()? {
             Offer::List(received) => {
                 let empty = received.list.is_empty();
+                monitor.tally().add_io_errors(received.list.io_errors());
                 if lists > 0 {
                     requests.done()?;
                 }

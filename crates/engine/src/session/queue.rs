@@ -202,7 +202,7 @@ impl Input {
             }
             Err(Nothing::Yet) => {
                 if let Some(output) = &self.flush_before_wait {
-                    output.flush()?;
+                    output.flush_before_wait()?;
                 }
                 self.wait()?
             }
@@ -308,6 +308,10 @@ fn discard(mut transport: impl Read, unread: io::Result<Chunk>) {
 #[derive(Debug)]
 pub(crate) struct Output {
     gathered: Arc<Mutex<Vec<u8>>>,
+    /// Held from taking what was gathered until it is in the queue, so that nothing overtakes it.
+    turn: Arc<Mutex<()>>,
+    /// Another thread than the one that reads gathers, and passes on by itself before it waits.
+    shared: Arc<AtomicBool>,
     /// Bytes handed to the writer.
     handed_over: Arc<AtomicU64>,
     /// A batch that what is gathered is written to as well, or instead.
@@ -320,6 +324,8 @@ impl Clone for Output {
     fn clone(&self) -> Self {
         Self {
             gathered: Arc::clone(&self.gathered),
+            turn: Arc::clone(&self.turn),
+            shared: Arc::clone(&self.shared),
             handed_over: Arc::clone(&self.handed_over),
             recorder: Arc::clone(&self.recorder),
             diverted: Arc::clone(&self.diverted),
@@ -386,6 +392,8 @@ impl Output {
         Ok((
             Self {
                 gathered: Arc::default(),
+                turn: Arc::default(),
+                shared: Arc::default(),
                 handed_over: Arc::default(),
                 recorder: Arc::default(),
                 diverted: Arc::default(),
@@ -407,10 +415,41 @@ impl Output {
 
     /// Passes on what was gathered.
     pub(crate) fn flush(&self) -> io::Result<()> {
-        let mut buffer = self.buffer();
-        if buffer.is_empty() {
-            return self.queue.check();
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.queue.check()?;
+        if self.buffer().is_empty() {
+            return Ok(());
         }
+        if !self.diverted.load(Ordering::Relaxed) {
+            // An error means that the writer has ended, which the next step reports.
+            let _ = self.queue.credits.recv();
+        }
+        self.pass_on(&turn)
+    }
+
+    /// From here on one thread gathers while another reads. The reader must not wait for a peer that waits for it.
+    pub(crate) fn share(&self) {
+        self.shared.store(true, Ordering::Relaxed);
+    }
+
+    /// What the reading thread does before it waits for the peer.
+    fn flush_before_wait(&self) -> io::Result<()> {
+        if !self.shared.load(Ordering::Relaxed) {
+            return self.flush();
+        }
+        // Where this would wait the other thread is at it, or will be.
+        self.queue.check()?;
+        let Ok(turn) = self.turn.try_lock() else { return Ok(()) };
+        let idle = self.buffer().is_empty() || self.diverted.load(Ordering::Relaxed);
+        if idle || self.queue.credits.try_recv().is_err() {
+            return Ok(());
+        }
+        self.pass_on(&turn)
+    }
+
+    /// Puts what was gathered into the queue. The credit for it was taken.
+    fn pass_on(&self, _turn: &MutexGuard<'_, ()>) -> io::Result<()> {
+        let mut buffer = self.buffer();
         let data = std::mem::take(&mut *buffer);
         buffer.reserve(GATHER + 4096);
         drop(buffer);
@@ -421,7 +460,7 @@ impl Output {
                 return Ok(());
             }
         }
-        self.queue.data(data)
+        self.queue.order(Order::Data(data))
     }
 
     /// What is gathered from here on is recorded.
@@ -479,13 +518,6 @@ impl Queue {
     /// Bytes written so far, frame headers included.
     pub(crate) fn sent(&self) -> u64 {
         self.state.sent.load(Ordering::Relaxed)
-    }
-
-    fn data(&self, data: Vec<u8>) -> io::Result<()> {
-        self.check()?;
-        // An error means that the writer has ended, which the next step reports.
-        let _ = self.credits.recv();
-        self.order(Order::Data(data))
     }
 
     fn order(&self, order: Order) -> io::Result<()> {
@@ -644,6 +676,44 @@ mod tests {
         let mut bytes = Vec::new();
         input.read_to_end(&mut bytes).unwrap();
         assert_eq!(bytes, b"raw\x04\0\0\x07data\x04\0\0\x6b\x01\0\0\0");
+    }
+
+    #[test]
+    fn what_one_thread_gathers_and_another_passes_on_stays_in_order() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let clock = Clock::new(None);
+        let (output, writer) =
+            Output::spawn(ours, Arc::clone(&clock), &Interrupt::default()).unwrap();
+        output.share();
+        let done = AtomicBool::new(false);
+        let reader = thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let mut theirs = theirs;
+            theirs.read_to_end(&mut bytes).map(|_| bytes)
+        });
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !done.load(Ordering::Relaxed) {
+                        output.flush_before_wait().unwrap();
+                    }
+                });
+            }
+            for number in 0..200_000_u32 {
+                output.buffer().extend_from_slice(&number.to_le_bytes());
+                if number % 3 == 0 {
+                    output.flush().unwrap();
+                }
+            }
+            output.flush().unwrap();
+            done.store(true, Ordering::Relaxed);
+        });
+        drop(output);
+        writer.close();
+        let bytes = reader.join().unwrap().unwrap();
+        let numbers =
+            bytes.chunks_exact(4).map(|four| u32::from_le_bytes(four.try_into().unwrap()));
+        assert!(numbers.eq(0..200_000));
     }
 
     #[test]

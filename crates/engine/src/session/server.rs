@@ -11,7 +11,7 @@ use syncline_wire::{Message, Protocol, Side, TextKind, WireRead};
 use super::end::{self, Ending};
 use super::far::{Asked, FarOffers, FarRequests};
 use super::setup::Plan;
-use super::{Connection, Peer, rules};
+use super::{Connection, Peer, listing, rules};
 use crate::link::{Offers, Requests};
 use crate::sink::context::io_error;
 use crate::sink::{self, SinkPlan};
@@ -179,6 +179,13 @@ impl ServerPlan {
         }
         let destination = self.arguments.first().cloned().unwrap_or_else(|| b".".to_vec());
         peer.begin();
+        if self.job.options.output.list_only {
+            // Nothing is looked at here, let alone changed.
+            let terms = peer.terms.clone();
+            let mut requests = FarRequests::new(&peer, &self.job);
+            let mut offers = FarOffers::new(peer, &self.job, monitor)?;
+            return listing::list(&terms, &mut offers, &mut requests, monitor);
+        }
         receive_into(peer, &self.job, &received, (destination, self.start.clone()), None, monitor)
     }
 }

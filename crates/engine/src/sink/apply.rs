@@ -174,10 +174,14 @@ impl<'a> Apply<'a> {
             Content::File(..) => false,
         };
         let basis = self.basis_type();
-        if !has_blocks && (basis == BasisType::Destination || context.keep.perms()) {
+        let is_copy = matches!(content, Content::File(..));
+        let is_named = is_copy || context.terms.protocol.has_item_flags();
+        let is_destination =
+            basis == BasisType::Destination && (is_named || self.existing.is_some());
+        if !has_blocks && (is_destination || context.keep.perms()) {
             return Ok(None);
         }
-        if context.terms.protocol.has_item_flags() || context.job.is_local() {
+        if is_named {
             return self.open_basis_of(place, basis);
         }
         // Old sources do not say which it was: the first that is there (delta.md 5.2).
@@ -661,7 +665,8 @@ impl<'a> Apply<'a> {
         let entry = self.incoming.entry;
         let total = monitor.tally().files.total() as usize;
         let left = total.saturating_sub(seen);
-        let (growing, total_size) = (false, monitor.tally().total_size.get());
+        let growing = !monitor.tally().lists_ended();
+        let total_size = monitor.tally().total_size.get();
         let progress = Progress { entry, done, size, last, left, total, growing, total_size };
         monitor.tell(&Event::Progress(progress));
     }

@@ -1,6 +1,6 @@
 //! Which attributes an object shall have, and what differs (docs/spec behaviour.md 14, cli.md 10).
 
-use syncline_fs::{Attributes, Identity, Kind, Stat, Time, mode};
+use syncline_fs::{Attributes, Identity, Stat, Time, mode};
 use syncline_options::Options;
 use syncline_options::options::SuperUser;
 use syncline_wire::ItemFlags;
@@ -34,7 +34,7 @@ pub(crate) enum Times {
     Differing,
     /// Set to the nanosecond: the content is known to be the source's.
     Exact,
-    /// The object's own stay.
+    /// Left alone: the content is known not to be the source's.
     Kept,
 }
 
@@ -144,12 +144,7 @@ impl Keep {
                 flags = flags | flag;
             }
         };
-        set(
-            kind == FileKind::Regular
-                && (stat.kind() == Kind::File || stat.kind().is_device())
-                && entry.size() != stat.size,
-            ItemFlags::REPORT_SIZE,
-        );
+        set(kind == FileKind::Regular && entry.size() != stat.size, ItemFlags::REPORT_SIZE);
         let time_differs = if self.keeps_time(kind) {
             !self.same_time(time_of(entry), stat.mtime)
         } else {
@@ -199,12 +194,12 @@ impl Keep {
     ) -> Attributes<'static> {
         let kind = entry.kind();
         let mtime = time_of(entry);
-        let wants_time = self.keeps_time(kind)
-            && match times {
-                Times::Differing => !self.same_time(mtime, stat.mtime),
-                Times::Exact => true,
-                Times::Kept => false,
-            };
+        let is_due = match times {
+            Times::Differing => !self.same_time(mtime, stat.mtime),
+            Times::Exact => true,
+            Times::Kept => false,
+        };
+        let wants_time = self.keeps_time(kind) && is_due;
         let aged = self.atimes && !matches!(kind, FileKind::Directory | FileKind::Symlink);
         let atime = Time { seconds: entry.atime(), nanos: 0 };
         Attributes {
@@ -215,6 +210,15 @@ impl Keep {
             mode,
             ..Attributes::default()
         }
+    }
+
+    /// Whether any attribute of an object that was made now has to be set.
+    pub(crate) fn changes(&self, entry: EntryRef<'_>, stat: &Stat, mode: Option<u32>) -> bool {
+        let wanted = self.attributes(entry, stat, mode, Times::Differing);
+        wanted.mtime.is_some()
+            || wanted.mode.is_some_and(|mode| mode & 0o7777 != stat.permissions())
+            || wanted.uid.is_some_and(|uid| uid != stat.uid)
+            || wanted.gid.is_some_and(|gid| gid != stat.gid)
     }
 
     /// What a part of a file that is kept after an interruption gets: everything but its time.

@@ -69,16 +69,35 @@ impl Backups {
             }
         }
         if !context.is_dry() {
-            let (root, name) = self.prepare(context, path)?;
-            let root = match &root {
-                Some(root) => root,
-                None => context.root().map_err(|_| missing(path))?,
-            };
-            root.back_up(object, name.as_path(), reason, preserved(context), &context.temporaries)?;
+            let mut kept = self.put(context, object, reason);
+            if let (true, Some(directory)) =
+                (kept.as_ref().is_err_and(syncline_fs::Error::is_missing), &self.directory)
+            {
+                // It may lie below the destination, and what is held open of it have been deleted.
+                directory.close();
+                kept = self.put(context, object, reason);
+            }
+            kept?;
             context.note_change();
         }
         context.monitor.notice(Notice::BackedUp { path, backup: &self.shown(path) });
         Ok(true)
+    }
+
+    fn put(
+        &self,
+        context: &Context<'_>,
+        object: &Place<'_>,
+        reason: BackupFor,
+    ) -> Result<(), syncline_fs::Error> {
+        let path = object.path().as_bytes();
+        let (root, name) = self.prepare(context, path)?;
+        let root = match &root {
+            Some(root) => root,
+            None => context.root().map_err(|_| missing(path))?,
+        };
+        let files = &context.temporaries;
+        root.back_up(object, name.as_path(), reason, preserved(context), files).map(drop)
     }
 
     /// Copies a file that is about to be changed in place.
@@ -152,6 +171,10 @@ impl Backups {
 }
 
 impl Directory {
+    fn close(&self) {
+        *self.root.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     fn open(&self, context: &Context<'_>) -> Result<Arc<Root>, syncline_fs::Error> {
         let mut root = self.root.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(root) = &*root {

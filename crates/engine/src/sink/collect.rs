@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use syncline_filter::{Filter, Name};
 use syncline_options::values::flags::Debug;
-use syncline_wire::IoErrors;
 use syncline_wire::list::{DirectoryRole, FileEntry, FileKind, FileList, ListOptions};
 
 use super::owners::Owners;
@@ -22,8 +21,6 @@ pub(crate) struct Batch {
     /// Under incremental recursion: the directory whose contents it holds, as the one entry of a list, numbered as
     /// the gap before the list.
     pub(crate) directory: Option<FileList>,
-    /// The I/O errors of making this list and those before it. What later ones met is no reason not to delete here.
-    pub(crate) errors: IoErrors,
 }
 
 /// Prepares lists; the receiving thread's.
@@ -39,7 +36,6 @@ pub(crate) struct Collector<'a> {
     /// Tells which directories `--prune-empty-dirs` has to leave.
     protecting: Option<Filter>,
     umask: u32,
-    errors: IoErrors,
     seen: bool,
 }
 
@@ -62,7 +58,6 @@ impl<'a> Collector<'a> {
             extras,
             protecting: prunes.then(|| filter.clone()),
             umask: syncline_fs::mode::umask(),
-            errors: IoErrors::NONE,
             seen: false,
         }
     }
@@ -94,11 +89,10 @@ impl<'a> Collector<'a> {
         let number = directory.as_ref().map(|(number, _)| *number);
         let gap = self.gap(&list, directory.map(|(_, entry)| entry))?;
         self.seen = true;
-        self.errors = self.errors | list.io_errors();
         let list = Arc::new(list);
         let arrived = lists.arrived();
         lists.add(list.clone(), number).map_err(wire)?;
-        Ok(Arc::new(Batch { list, number: arrived, directory: gap, errors: self.errors }))
+        Ok(Arc::new(Batch { list, number: arrived, directory: gap }))
     }
 
     /// The directory a list belongs to. The first list belongs to `.`, if that is its first entry.

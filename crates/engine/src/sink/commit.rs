@@ -26,11 +26,10 @@ pub(crate) fn place(
         syncline_fs::sync(target.file(), path)
             .or_else(|error| context.failed(Role::Receiver, &error))?;
     }
-    let regular = existing.filter(|stat| stat.kind() == Kind::File);
-    let existing_mode = regular.map(|stat| stat.mode).or(basis_mode);
-    let mode = context.keep.mode(entry, existing_mode, || context.creation_mask(path.parent()));
+    let mode = mode_of(context, incoming, existing, basis_mode)?;
     // Values that did not come are those of what is about to be replaced.
     let dress = context.dress(entry, mode.unwrap_or(entry.mode()), incoming.path);
+    let exact = (mode, Times::Exact);
     // What comes from a basis directory is not delayed.
     let delays = context.options().data.delay_updates && incoming.counts.is_some();
     if !delays && !matches!(target, Target::InPlace(_)) && !incoming.redo {
@@ -39,11 +38,11 @@ pub(crate) fn place(
     match target {
         Target::InPlace(file) => {
             let object = Object::opened(&file, place);
-            set_attributes(context, incoming, object, mode, &dress)?;
+            set_attributes(context, incoming, object, exact, &dress)?;
             Ok(Outcome::Placed)
         }
         Target::Temporary(mut temporary) => {
-            set_attributes(context, incoming, Object::from(&temporary), mode, &dress)?;
+            set_attributes(context, incoming, Object::from(&temporary), exact, &dress)?;
             let partial = PartialPlace::of(context, incoming.path)?;
             if let Some(partial) = partial.as_ref().filter(|_| delays) {
                 let renamed =
@@ -57,7 +56,7 @@ pub(crate) fn place(
             if renamed.as_ref().is_err_and(syncline_fs::Error::is_cross_device) {
                 renamed = match temporary.copy_beside(place, &context.temporaries) {
                     Ok(mut copy) => {
-                        set_attributes(context, incoming, Object::from(&copy), mode, &dress)?;
+                        set_attributes(context, incoming, Object::from(&copy), exact, &dress)?;
                         copy.rename_to(place)
                     }
                     Err(error) => Err(error),
@@ -77,7 +76,7 @@ pub(crate) fn place(
             Ok(Outcome::Placed)
         }
         Target::Partial(file, partial) => {
-            set_attributes(context, incoming, Object::opened(&file, place), mode, &dress)?;
+            set_attributes(context, incoming, Object::opened(&file, place), exact, &dress)?;
             if delays {
                 return Ok(Outcome::Delayed);
             }
@@ -89,6 +88,31 @@ pub(crate) fn place(
             Ok(Outcome::Placed)
         }
     }
+}
+
+/// The permissions of new content; `existing` is what it replaces.
+fn mode_of(
+    context: &Context<'_>,
+    incoming: &Incoming<'_>,
+    existing: Option<&Stat>,
+    basis_mode: Option<u32>,
+) -> Result<Option<u32>> {
+    let parent = checked(incoming.path)?.parent();
+    let regular = existing.filter(|stat| stat.kind() == Kind::File);
+    let known = regular.map(|stat| stat.mode).or(basis_mode);
+    Ok(context.keep.mode(incoming.entry, known, || context.creation_mask(parent)))
+}
+
+/// What was written in place stays though it is not the source's: it gets all that it shall have but the time.
+pub(crate) fn retain(
+    context: &Context<'_>,
+    incoming: &Incoming<'_>,
+    object: Object<'_>,
+    existing: Option<&Stat>,
+) -> Result<()> {
+    let mode = mode_of(context, incoming, existing, None)?;
+    let dress = context.dress(incoming.entry, mode.unwrap_or(incoming.entry.mode()), incoming.path);
+    set_attributes(context, incoming, object, (mode, Times::Kept), &dress).map(drop)
 }
 
 /// Moves a file that waited in the partial directory to its name.
@@ -125,36 +149,16 @@ fn set_attributes(
     context: &Context<'_>,
     incoming: &Incoming<'_>,
     object: Object<'_>,
-    mode: Option<u32>,
+    how: (Option<u32>, Times),
     dress: &Dress,
 ) -> Result<bool> {
     let stat = match object.stat() {
         Ok(stat) => stat,
         Err(error) => return context.failed(Role::Receiver, &error).map(|()| false),
     };
-    let how = (mode, Times::Exact);
     // A copy from a basis directory is the generator's: values that it does not know come with the source's answer.
     let role = if incoming.counts.is_some() { Role::Receiver } else { Role::Generator };
     context.set_dressed(role, incoming.entry, (object, &stat), how, dress)
-}
-
-/// Content written in place that is not the source's gets everything but its time: it will be asked for again.
-pub(crate) fn retain(
-    context: &Context<'_>,
-    incoming: &Incoming<'_>,
-    object: Object<'_>,
-    existing: Option<&Stat>,
-) -> Result<()> {
-    let path = checked(incoming.path)?;
-    let regular = existing.filter(|stat| stat.kind() == Kind::File).map(|stat| stat.mode);
-    let mode = context.keep.mode(incoming.entry, regular, || context.creation_mask(path.parent()));
-    let dress = context.dress(incoming.entry, mode.unwrap_or(incoming.entry.mode()), incoming.path);
-    let stat = match object.stat() {
-        Ok(stat) => stat,
-        Err(error) => return context.failed(Role::Receiver, &error),
-    };
-    let how = (mode, Times::Kept);
-    context.set_dressed(Role::Receiver, incoming.entry, (object, &stat), how, &dress).map(drop)
 }
 
 /// What is done with content that is not, or not known to be, the source's: kept where parts are kept, else removed.

@@ -163,7 +163,7 @@ impl<'a> Context<'a> {
         item: &syncline_wire::Item,
         moved: Option<Moved<'_>>,
     ) {
-        self.tell_item_of(entry, item, None, moved);
+        self.tell_item_of(entry, item, None, moved, false);
     }
 
     /// The same where the source is at hand too.
@@ -173,6 +173,7 @@ impl<'a> Context<'a> {
         item: &syncline_wire::Item,
         base: Option<&Base>,
         moved: Option<Moved<'_>>,
+        dressed: bool,
     ) {
         let leader = item.name.as_deref().filter(|name| !item.is_transfer() && !name.is_empty());
         let top = &self.destination.shown;
@@ -183,7 +184,8 @@ impl<'a> Context<'a> {
             .zip(entry.target())
             .map(|(module, target)| module.sanitize_target(target, depth(entry.directory())));
         let target = sanitized.as_deref();
-        let event = ItemEvent { entry, flags: item.flags, top, leader, target, base, moved };
+        let event =
+            ItemEvent { entry, flags: item.flags, top, leader, target, base, moved, dressed };
         self.monitor.tell(&Event::Item(event));
     }
 

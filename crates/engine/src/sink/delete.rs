@@ -88,7 +88,7 @@ impl<'a> Sweeper<'a> {
         directory: &Dir,
         batch: &Batch,
     ) -> Result<()> {
-        if self.is_suppressed(batch) {
+        if self.is_suppressed() {
             return Ok(());
         }
         self.enter(path)?;
@@ -270,8 +270,8 @@ impl<'a> Sweeper<'a> {
     }
 
     /// Whether errors at the source forbid deletions; the first time that is told.
-    pub(crate) fn is_suppressed(&mut self, batch: &Batch) -> bool {
-        let errors = batch.errors | self.context.monitor.tally().running_errors();
+    pub(crate) fn is_suppressed(&mut self) -> bool {
+        let errors = self.context.monitor.tally().io_errors();
         let suppressed =
             errors.contains(IoErrors::GENERAL) && !self.context.options().delete.ignore_errors;
         if suppressed && !std::mem::replace(&mut self.told_suppressed, true) {

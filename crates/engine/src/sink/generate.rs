@@ -156,15 +156,15 @@ impl<'a> Generator<'a> {
         loop {
             let options = self.context.options();
             // A batch goes on only when what it has brought is decided on.
-            let looks_ahead = options.attributes.hard_links > 0
-                && !self.lists_ended
-                && options.batch.read.is_none();
+            let looks_ahead = options.attributes.hard_links > 0 && options.batch.read.is_none();
             let enough = if looks_ahead { LINK_LOOK_AHEAD } else { 0 };
             let entries: usize = self.waiting.iter().map(|batch| batch.list.len()).sum();
-            if !self.waiting.is_empty() && entries >= enough {
-                return Ok(self.waiting.pop_front());
-            }
-            if self.lists_ended {
+            if self.lists_ended || (!self.waiting.is_empty() && entries >= enough) {
+                // What went wrong at the source forbids deletions from the list on that tells of it.
+                let looked_at = if looks_ahead { self.waiting.len() } else { 1 };
+                for batch in self.waiting.iter().take(looked_at) {
+                    self.context.monitor.tally().add_io_errors(batch.list.io_errors());
+                }
                 return Ok(self.waiting.pop_front());
             }
             self.hear()?;
@@ -547,6 +547,7 @@ impl<'a> Generator<'a> {
             stat: None,
             linked: false,
             redo,
+            dressed: false,
         };
         if matches!(state, HereState::Blocked) {
             return self.blocked(&work);

@@ -201,36 +201,29 @@ impl Generator<'_> {
         context.monitor.trace(Debug::Hlink, 1, text);
         let existing = work.stat;
         let leader_path = checked(leader)?;
-        if context.is_dry() {
-            let told = match &existing {
-                Some(stat) => {
-                    let mode = context.keep.mode(work.entry, Some(stat.mode), || 0);
-                    let flags = work.differences(context, stat, mode, false);
-                    let other = context.root()?.place(leader_path).and_then(|place| place.stat());
-                    let joined = other.is_ok_and(|other| stat.is_same_inode(&other));
-                    item(flags, if joined { b"" } else { leader })
-                }
-                None => self.told_of_new_link(&work, leader_path, None, item),
-            };
-            return self.report_item(&work, &told);
-        }
-        let leader_place = match context.root()?.place(leader_path) {
-            Ok(place) => place,
-            Err(error) => return context.failed(Role::Generator, &error),
-        };
-        let leader_stat = leader_place.stat().ok();
+        let leader_place = context.root().map(|root| root.place(leader_path));
+        let reached = leader_place.as_ref().ok().and_then(|place| place.as_ref().ok());
+        let other = reached.and_then(|place| place.stat().ok());
+        let is_linked = existing.zip(other).is_some_and(|(stat, other)| stat.is_same_inode(&other));
         let told = match &existing {
             Some(stat) => {
                 let mode = context.keep.mode(work.entry, Some(stat.mode), || 0);
                 // Lists and attributes are the leader's, which has what it shall have or soon will.
-                let flags = context.differences(work.entry, Some(&leader_place), stat, mode, false);
+                let own = if context.is_dry() { None } else { reached };
+                let flags = match own {
+                    Some(place) => {
+                        context.differences(work.entry, Some(place), stat, mode, !is_linked)
+                    }
+                    None => work.differences(context, stat, mode, !is_linked),
+                };
                 item(flags, leader)
             }
-            None => self.told_of_new_link(&work, leader_path, leader_stat.as_ref(), item),
+            None => {
+                let stat = other.filter(|_| !context.is_dry());
+                self.told_of_new_link(&work, leader_path, stat.as_ref(), item)
+            }
         };
-        if let (Some(stat), Some(other)) = (&existing, &leader_stat)
-            && stat.is_same_inode(other)
-        {
+        if is_linked {
             self.report_item(&work, &item(told.flags, b""))?;
             return self.was_linked(&work);
         }
@@ -240,10 +233,17 @@ impl Generator<'_> {
                     return Ok(());
                 }
                 work.stat = None;
-            } else if !self.back_up_replaced(&work, stat)? {
+            } else if !context.is_dry() && !self.back_up_replaced(&work, stat)? {
                 return Ok(());
             }
         }
+        if context.is_dry() {
+            return self.report_item(&work, &told);
+        }
+        let leader_place = match leader_place? {
+            Ok(place) => place,
+            Err(error) => return context.failed(Role::Generator, &error),
+        };
         let place = work.place()?;
         let object = NewObject::HardLink { to: &leader_place };
         let made = if work.stat.is_some() {

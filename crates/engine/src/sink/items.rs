@@ -79,6 +79,7 @@ impl Generator<'_> {
             values: &values,
             existing: work.stat.as_ref(),
             redo: work.redo,
+            dressed: work.dressed,
         })
     }
 

@@ -110,6 +110,9 @@ pub(crate) fn receive_with(
     let count = first.iter().map(|batch| batch.list.len()).sum();
     if count == 0 && !job.is_server() {
         // A server that has nothing to send leaves at once (docs/spec session.md 11.4).
+        for batch in &first {
+            monitor.tally().add_io_errors(batch.list.io_errors());
+        }
         return Ok(());
     }
     let only = first.first().and_then(|batch| batch.list.get(0));
@@ -204,7 +207,10 @@ fn first_lists(
                     return Ok((first, false));
                 }
             }
-            Offer::ListsEnd => return Ok((first, true)),
+            Offer::ListsEnd => {
+                monitor.tally().end_lists();
+                return Ok((first, true));
+            }
             Offer::IoErrors(errors) => monitor.tally().add_io_errors(errors),
             Offer::End => return Ok((first, true)),
             other => {

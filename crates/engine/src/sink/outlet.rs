@@ -48,6 +48,8 @@ pub(crate) struct Order<'a> {
     pub(crate) existing: Option<&'a Stat>,
     /// The second attempt.
     pub(crate) redo: bool,
+    /// Attributes of what was made have to be set.
+    pub(crate) dressed: bool,
 }
 
 /// Takes what the generator says.
@@ -76,8 +78,9 @@ impl Outlet for Far<'_> {
     fn item(&mut self, order: &Order<'_>) -> Result<()> {
         if !order.item.is_transfer() && !self.context.terms.protocol.has_item_flags() {
             // Old sources hear of transfers only.
-            self.context.tell_item(order.entry, order.item, None);
-            self.context.tell_item(order.entry, order.item, Some(crate::Moved::default()));
+            for moved in [None, Some(crate::Moved::default())] {
+                self.context.tell_item_of(order.entry, order.item, None, moved, order.dressed);
+            }
             return Ok(());
         }
         let basis = if order.item.is_transfer() { order.sums } else { Sums::Nothing };

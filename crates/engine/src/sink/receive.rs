@@ -43,7 +43,10 @@ impl<'a> Receiving<'a> {
                     let batch = self.collector.add(received, offers)?;
                     self.report(Report::List(batch));
                 }
-                Offer::ListsEnd => self.report(Report::ListsEnd),
+                Offer::ListsEnd => {
+                    self.context.monitor.tally().end_lists();
+                    self.report(Report::ListsEnd);
+                }
                 Offer::Item { index, item, xattrs } => {
                     self.learn(offers, index, xattrs)?;
                     self.item(offers, index, &item)?;

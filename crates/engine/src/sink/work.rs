@@ -24,6 +24,8 @@ pub(super) struct Work<'w> {
     /// What is there is a link to a directory, and `stat` the directory's (`-K`).
     pub(super) linked: bool,
     pub(super) redo: bool,
+    /// It was made, and attributes of it have to be set.
+    pub(super) dressed: bool,
 }
 
 impl<'w> Work<'w> {

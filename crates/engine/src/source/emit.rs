@@ -170,8 +170,6 @@ impl<'a> Emitter<'a> {
     pub(super) fn finish_list(&mut self, directory: Option<u32>) -> Result<Vec<FileEntry>> {
         if let Some(encoder) = &mut self.encoder {
             encoder.end(&mut self.bytes, self.errors, &mut self.names);
-        } else {
-            self.list.set_io_errors(self.errors);
         }
         self.extras.take_over(match &self.encoder {
             Some(encoder) => &encoder.attributes,
@@ -179,6 +177,7 @@ impl<'a> Emitter<'a> {
         });
         let protocol = self.options.protocol;
         self.list.sort(protocol);
+        self.list.set_io_errors(self.errors);
         let gap = u32::from(self.is_incremental());
         self.next_first = self.list.first() + self.list.len() as u32 + gap;
         let list = std::mem::replace(&mut self.list, FileList::new(self.next_first, &self.options));
@@ -216,7 +215,10 @@ impl<'a> Emitter<'a> {
 
     pub(super) fn fail(&mut self, error: IoErrors) {
         self.errors = self.errors | error;
-        self.tally.add_list_errors(error);
+        // Within this machine the sink counts them when it comes to the list, as with a source elsewhere.
+        if self.encoder.is_some() {
+            self.tally.add_io_errors(error);
+        }
     }
 }
 

@@ -1,12 +1,14 @@
 //! Requests to web servers.
 
 use std::fmt::Write as _;
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use syncline_conf::live::{Body, HttpHook};
+use syncline_tls::{Client, Trust};
 
 use super::message;
 use super::queue::{Job, Work};
@@ -22,6 +24,8 @@ pub(super) struct Request {
     port: u16,
     /// What stands behind the host.
     target: String,
+    /// Whom to trust, for a server that is spoken to in private.
+    tls: Option<Client>,
 }
 
 /// A request as it is sent.
@@ -35,10 +39,10 @@ pub(super) struct Sending<'a> {
 impl Request {
     pub(super) fn new(hook: &HttpHook) -> Result<Self, String> {
         let url = hook.url.as_str();
-        let Some(rest) = url.strip_prefix("http://") else {
-            return Err(format!(
-                "`{url}` is not `http://`: requests over TLS are not made; use a program (`run`) or a local proxy"
-            ));
+        let (rest, secure) = match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
+            (Some(rest), _) => (rest, false),
+            (_, Some(rest)) => (rest, true),
+            _ => return Err(format!("`{url}` begins with neither `http://` nor `https://`")),
         };
         let slash = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, target) = rest.split_at(slash);
@@ -47,14 +51,16 @@ impl Request {
             Some((host, port)) if !port.ends_with(']') => {
                 (host, port.parse().map_err(|_| format!("`{url}` has no proper port"))?)
             }
-            _ => (authority, 80),
+            _ => (authority, if secure { 443 } else { 80 }),
         };
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let plain = |c: char| c.is_ascii_graphic();
         if host.is_empty() || host.contains('@') || !url.chars().all(plain) {
             return Err(format!("`{url}` is no URL: blanks and the like are written as %20"));
         }
-        Ok(Self { hook: hook.clone(), host: host.into(), port, target })
+        let trust = || Client::new(&Trust::default()).map_err(|error| error.to_string());
+        let tls = secure.then(trust).transpose()?;
+        Ok(Self { hook: hook.clone(), host: host.into(), port, target, tls })
     }
 
     /// Whether each path has a request of its own.
@@ -129,7 +135,7 @@ impl Sending<'_> {
     }
 
     fn text(&self) -> Result<String, String> {
-        let Request { hook, host, port, target } = self.request;
+        let Request { hook, host, port, target, tls } = self.request;
         let secret = self.request.secret()?;
         let (mut path_text, mut secret_text) = (String::new(), String::new());
         message::percent_encode(self.path.as_deref().unwrap_or_default(), b"/", &mut path_text);
@@ -138,7 +144,8 @@ impl Sending<'_> {
         let mut text = format!("{} {target} HTTP/1.1\r\n", hook.method);
         if !hook.headers.keys().any(|name| name.eq_ignore_ascii_case("host")) {
             let shown = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-            let port = if *port == 80 { String::new() } else { format!(":{port}") };
+            let usual = if tls.is_some() { 443 } else { 80 };
+            let port = if *port == usual { String::new() } else { format!(":{port}") };
             let _ = write!(text, "Host: {shown}{port}\r\n");
         }
         for (name, value) in &hook.headers {
@@ -165,30 +172,68 @@ impl Sending<'_> {
     }
 
     fn exchange(&self, request: &[u8], until: Instant) -> io::Result<u16> {
-        let mut socket = connect(&self.request.host, self.request.port, until)?;
-        socket.set_write_timeout(Some(left(until)?))?;
-        socket.write_all(request)?;
-        let mut head = Vec::new();
-        loop {
-            if let Some(status) = status(&head)? {
-                return Ok(status);
+        let socket = connect(&self.request.host, self.request.port, until)?;
+        let Some(tls) = &self.request.tls else { return converse(socket, request, until) };
+        // A handshake that is drawn out by single bytes is ended by the end of the socket.
+        let limit = socket.try_clone()?;
+        let (_done, wait) = std::sync::mpsc::channel::<()>();
+        let watch = move || {
+            let left = until.saturating_duration_since(Instant::now());
+            if wait.recv_timeout(left) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+                // It may be over.
+                let _ = limit.shutdown(std::net::Shutdown::Both);
             }
-            socket.set_read_timeout(Some(left(until)?))?;
-            let mut buffer = [0; 1024];
-            let count = match socket.read(&mut buffer) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                other => other?,
-            };
-            if count == 0 || head.len() > LONGEST_HEAD {
-                return Err(io::Error::other("the answer is not HTTP"));
-            }
-            head.extend_from_slice(buffer.get(..count).unwrap_or_default());
+        };
+        std::thread::Builder::new().name("limit".into()).spawn(watch)?;
+        let tunnel = tls.connect(socket, &self.request.host).map_err(|error| {
+            let late = Instant::now() >= until;
+            if late { io::ErrorKind::TimedOut.into() } else { io::Error::other(error.to_string()) }
+        })?;
+        converse(tunnel.stream, request, until)
+    }
+}
+
+/// A connection whose patience can be set.
+trait Patient: io::Read + io::Write {
+    fn patience(&self, time: Duration) -> io::Result<()>;
+}
+
+impl Patient for TcpStream {
+    fn patience(&self, time: Duration) -> io::Result<()> {
+        self.set_read_timeout(Some(time)).and_then(|()| self.set_write_timeout(Some(time)))
+    }
+}
+
+impl Patient for UnixStream {
+    fn patience(&self, time: Duration) -> io::Result<()> {
+        self.set_read_timeout(Some(time)).and_then(|()| self.set_write_timeout(Some(time)))
+    }
+}
+
+/// Sends a request; the status of the answer.
+fn converse(mut socket: impl Patient, request: &[u8], until: Instant) -> io::Result<u16> {
+    socket.patience(left(until)?)?;
+    socket.write_all(request)?;
+    let mut head = Vec::new();
+    loop {
+        if let Some(status) = status(&head)? {
+            return Ok(status);
         }
+        socket.patience(left(until)?)?;
+        let mut buffer = [0; 1024];
+        let count = match socket.read(&mut buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            other => other?,
+        };
+        if count == 0 || head.len() > LONGEST_HEAD {
+            return Err(io::Error::other("the answer is not HTTP"));
+        }
+        head.extend_from_slice(buffer.get(..count).unwrap_or_default());
     }
 }
 
 /// The first status of an answer that is more than "continue", once it is there.
-fn status(mut head: &[u8]) -> io::Result<Option<u16>> {
+pub fn status(mut head: &[u8]) -> io::Result<Option<u16>> {
     let wrong = || io::Error::other("the answer is not HTTP");
     loop {
         let Some(end) = head.windows(2).position(|window| window == b"\r\n") else {
@@ -197,7 +242,10 @@ fn status(mut head: &[u8]) -> io::Result<Option<u16>> {
         let line = str::from_utf8(head.get(..end).unwrap_or_default()).map_err(|_| wrong())?;
         let mut words = line.split(' ');
         let version = words.next().unwrap_or_default();
-        let status = words.next().and_then(|word| word.parse().ok()).ok_or_else(wrong)?;
+        let digits =
+            |word: &&str| word.len() == 3 && word.bytes().all(|byte| byte.is_ascii_digit());
+        let status = words.next().filter(digits).and_then(|word| word.parse().ok());
+        let status = status.ok_or_else(wrong)?;
         if !version.starts_with("HTTP/1.") {
             return Err(wrong());
         }
@@ -278,8 +326,7 @@ mod tests {
                 (host, port, target)
             );
         }
-        for wrong in ["https://cdn/", "http://", "http://a b/", "http://u:p@cdn/", "http://cdn:x/"]
-        {
+        for wrong in ["ftp://cdn/", "http://", "http://a b/", "http://u:p@cdn/", "http://cdn:x/"] {
             assert!(request(wrong).is_err(), "{wrong}");
         }
     }
@@ -302,6 +349,8 @@ mod tests {
         assert_eq!(status(b"HTTP/1.0 204 No Content\r\n").unwrap(), Some(204));
         assert_eq!(status(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 500\r\n").unwrap(), Some(500));
         assert!(status(b"SSH-2.0\r\n").is_err());
-        assert!(status(b"HTTP/1.1 x\r\n").is_err());
+        for wrong in ["HTTP/1.1 x\r\n", "HTTP/1.1 +20\r\n", "HTTP/1.1 2000\r\n", "HTTP/1.1\r\n"] {
+            assert!(status(wrong.as_bytes()).is_err(), "{wrong}");
+        }
     }
 }

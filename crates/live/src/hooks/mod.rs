@@ -8,6 +8,8 @@ mod queue;
 mod run;
 mod stream;
 
+#[doc(hidden)]
+pub use http::status as answer_status;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};

@@ -1,10 +1,13 @@
 //! One mirror: its watcher, and the thread that tells the queues of its targets what happened.
 
+mod expression;
 mod hiding;
 mod planner;
+mod repeats;
 mod source;
 mod watching;
 
+pub(crate) use expression::Expressions;
 pub(crate) use hiding::Hiding;
 pub(crate) use planner::Planner;
 pub(crate) use source::Source;

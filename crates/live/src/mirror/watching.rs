@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -14,15 +15,16 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use syncline_conf::live::{ChangeKind, Schedule};
 use syncline_fs::{RelPath, RelPathBuf};
 use syncline_watch::settle::{Rules, Settler};
-use syncline_watch::{Backend, Change, Joiner, Options, Root, Watcher};
+use syncline_watch::{Backend, Change, Joiner, OnLimit, Options, Root, Watcher};
 
+use super::repeats::Repeats;
 use super::{Hiding, Planner, Source};
 use crate::hooks::{self, Hooks};
 use crate::log::Log;
 use crate::queue::Todo;
 use crate::schedule::Timer;
 use crate::state::{MirrorStatus, Pulse, Registry, Scope, State};
-use crate::target::Desk;
+use crate::target::{Checker, Desk};
 
 /// While the source is lost it is looked for this often.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -84,6 +86,13 @@ pub(crate) struct Watching {
     pub(crate) desks: Vec<Arc<Desk>>,
     /// When everything is compared.
     pub(crate) schedule: Option<Schedule>,
+    /// That has rules of its own.
+    pub(crate) scheduled_differs: bool,
+    /// How often directories without a watch are looked at; zero: none may be without.
+    pub(crate) poll: Duration,
+    /// When targets are checked in the background, and who does it.
+    pub(crate) verify: Option<Schedule>,
+    pub(crate) checkers: Vec<Arc<Checker>>,
     pub(crate) hooks: Arc<Hooks>,
     pub(crate) status: Arc<MirrorStatus>,
     pub(crate) registry: Registry,
@@ -115,16 +124,32 @@ struct Thread {
     /// How often hooks were told without a target.
     told: u64,
     timer: Option<Timer>,
+    check_timer: Option<Timer>,
+    /// Part of the source is without watches.
+    polls: bool,
+    repeats: Repeats,
 }
 
 impl Thread {
     fn new(setting: Watching, bell: Bell, pulse: Pulse) -> Self {
         let settler = Settler::new(setting.rules.clone());
-        let schedule = setting.schedule.as_ref();
         let now = setting.registry.now();
-        let timer = schedule.map(|schedule| Timer::new(schedule, &Zoned::now(), now));
-        let joiner = Joiner::default();
-        Self { setting, bell, pulse, settler, joiner, blocked: false, told: 0, timer }
+        let keep = |schedule: &Schedule| Timer::new(schedule, &Zoned::now(), now);
+        let timer = setting.schedule.as_ref().map(keep);
+        let check_timer = setting.verify.as_ref().map(keep);
+        Self {
+            setting,
+            bell,
+            pulse,
+            settler,
+            joiner: Joiner::default(),
+            blocked: false,
+            told: 0,
+            timer,
+            check_timer,
+            polls: false,
+            repeats: Repeats::default(),
+        }
     }
 
     fn run(mut self) {
@@ -150,7 +175,7 @@ impl Thread {
             let removes = self.compare_removes();
             for (desk, compares) in self.setting.desks.iter().zip(&self.setting.compares) {
                 if *compares {
-                    desk.change(|inner, _| inner.compare = Some(removes));
+                    desk.compare(removes, false);
                 }
             }
         }
@@ -162,6 +187,11 @@ impl Thread {
             backend: Backend::Inotify,
             reattach: true,
             exclude: Some(self.setting.hiding.clone()),
+            on_limit: if self.setting.poll.is_zero() {
+                OnLimit::Fail
+            } else {
+                OnLimit::Poll(self.setting.poll)
+            },
             ..Options::default()
         };
         let mut watcher = Watcher::new(options)?;
@@ -188,6 +218,9 @@ impl Thread {
                 self.take(now, &change);
             }
         }
+        if self.polls && !watcher.polls() {
+            self.polled_no_more();
+        }
         if any {
             self.setting.status.set_watches(watcher.watches() as u64, watch_limit());
         }
@@ -195,7 +228,8 @@ impl Thread {
         let due = self.settler.next_due().map(|due| due.saturating_sub(now));
         let look = self.blocked.then_some(LOOK_AGAIN);
         let scheduled = self.keep_schedule(now);
-        let wait = [wake, due, look, scheduled].into_iter().flatten().min();
+        let checked = self.keep_checks(now);
+        let wait = [wake, due, look, scheduled, checked].into_iter().flatten().min();
         if wait != Some(Duration::ZERO) {
             self.pulse.idle();
             self.sleep(watcher, wait);
@@ -210,7 +244,7 @@ impl Thread {
                     self.setting.source.allow();
                     self.check();
                 }
-                Wish::Compare => self.compare(),
+                Wish::Compare => self.compare(false),
                 Wish::Look => {
                     // The one who asks has stopped, and goes on when the doubt is over.
                     self.blocked = true;
@@ -235,9 +269,19 @@ impl Thread {
                 "mirror={} everything is compared, as scheduled",
                 self.setting.name
             ));
-            self.compare();
+            self.compare(self.setting.scheduled_differs);
         }
         wait
+    }
+
+    /// Checks all targets when that is due (R112); gives the time until it is due again.
+    fn keep_checks(&mut self, now: Duration) -> Option<Duration> {
+        let timer = self.check_timer.as_mut()?;
+        let wall = Zoned::now();
+        if timer.fire(&wall, now) && !self.blocked {
+            self.setting.checkers.iter().for_each(Checker::begin);
+        }
+        timer.wait(&wall, now)
     }
 
     fn sleep(&self, watcher: &Watcher, wait: Option<Duration>) {
@@ -267,6 +311,9 @@ impl Thread {
                 self.setting.status.rescan(if *deep { Scope::Subtree } else { Scope::Directory });
             }
             Change::RootLost { .. } | Change::RootBack { .. } => self.check(),
+            Change::Polled { unwatched, needed, limit, .. } => {
+                self.polled(*unwatched, *needed, *limit);
+            }
             Change::Unwatched { place, errno } => {
                 self.setting.log.error(format_args!(
                     "mirror={} {} cannot be watched: {}",
@@ -293,6 +340,36 @@ impl Thread {
             }
         }
         self.settler.feed(now, change);
+    }
+
+    /// More directories than may be watched (R12): told once, and each time the number grows.
+    fn polled(&mut self, unwatched: u64, needed: u64, limit: u64) {
+        let interval = self.setting.poll.as_secs_f64();
+        self.setting.status.set_polled(unwatched, interval);
+        let reason = format!(
+            "{unwatched} of {needed} directories have no watch and are looked at every {interval} s: the limit is \
+             {limit}; raise it with: sysctl fs.inotify.max_user_watches={}",
+            (needed * 3 / 2).next_power_of_two()
+        );
+        if !self.polls {
+            self.setting.log.error(format_args!("mirror={} {reason}", self.setting.name));
+        }
+        self.polls = true;
+        for desk in &self.setting.desks {
+            desk.change(|inner, _| inner.degraded = Some(reason.clone()));
+        }
+    }
+
+    /// Everything has its watch by now.
+    fn polled_no_more(&mut self) {
+        self.polls = false;
+        self.setting.status.set_polled(0, 0.0);
+        self.setting
+            .log
+            .info(format_args!("mirror={} every directory has its watch", self.setting.name));
+        for desk in &self.setting.desks {
+            desk.change(|inner, _| inner.degraded = None);
+        }
     }
 
     /// A rule file of a directory changed: what it hides may have, too (R103).
@@ -334,12 +411,32 @@ impl Thread {
         if changes.is_empty() {
             return;
         }
+        self.look_for_loops(now, &changes);
         for desk in &self.setting.desks {
             desk.push(&changes);
         }
         if self.setting.desks.is_empty() {
             self.told += 1;
             self.setting.hooks.batch("", self.told, &self.arrived(&changes));
+        }
+    }
+
+    /// A file that is written again and again without a difference is mirrored back by somebody (R96).
+    fn look_for_loops(&mut self, now: Duration, changes: &[(RelPathBuf, Todo)]) {
+        let written = |todo: &Todo| matches!(todo, Todo::Look(look) if look.content);
+        for (path, _) in changes.iter().filter(|(_, todo)| written(todo)) {
+            let look = || {
+                let at = self.setting.path.join(OsStr::from_bytes(path.as_bytes()));
+                let data = at.symlink_metadata().ok()?;
+                Some((data.len(), data.mtime(), data.mtime_nsec()))
+            };
+            if self.repeats.note(now, path.as_bytes(), look) {
+                self.setting.log.warn(format_args!(
+                    "mirror={} {} is written again and again without a difference: does somebody mirror it back?",
+                    self.setting.name,
+                    String::from_utf8_lossy(path.as_bytes())
+                ));
+            }
         }
     }
 
@@ -370,10 +467,10 @@ impl Thread {
         self.tell(now + A_DAY);
     }
 
-    fn compare(&mut self) {
+    fn compare(&mut self, scheduled: bool) {
         let removes = self.compare_removes();
         for desk in &self.setting.desks {
-            desk.change(|inner, _| inner.compare = Some(removes));
+            desk.compare(removes, scheduled);
         }
     }
 
@@ -393,7 +490,7 @@ impl Thread {
                 self.setting
                     .log
                     .info(format_args!("mirror={} the source is there again", self.setting.name));
-                self.compare();
+                self.compare(false);
             }
             Ok(()) => {}
             Err((state, reason)) => self.block(state, &reason),

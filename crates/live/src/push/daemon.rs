@@ -1,17 +1,20 @@
 //! Sessions with daemons, what is remembered of them, and connections kept ready for them (R60 to R63).
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use syncline_conf::live::Address;
 use syncline_engine::session::daemon::{Admission, DaemonRequest, Greeted};
-use syncline_engine::session::socket::{DAEMON_PORT, Detour, connect};
+use syncline_engine::session::socket::{DAEMON_PORT, Detour, Stream, connect};
 use syncline_engine::session::{Admitted, ClientPlan, Connection, Remembered};
 use syncline_engine::{Error, ExitCode, Interrupt, Monitor, Role, Terms};
 use syncline_options::Options;
 use syncline_wire::Protocol;
 
+use super::limit::Limit;
 use super::{Route, password};
 
 /// A spare is made anew after this time, well before a stock daemon gives it up (docs/spec live.md 5.3).
@@ -32,6 +35,18 @@ struct Spare {
     greeted: Greeted,
     interrupt: Interrupt,
     made: Instant,
+    line: Line,
+}
+
+/// A socket that ends with what used it: without that, a thread would go on listening to a peer that says nothing.
+#[derive(Debug)]
+struct Line(TcpStream);
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        // The peer may have gone first.
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
 }
 
 /// What is kept between the sessions with one daemon.
@@ -128,18 +143,20 @@ impl Route {
             )),
         };
         let text = &mut |_: &[u8]| {};
-        let (admission, connection, interrupt) = if let Way::Quick(Some(spare)) = way {
-            let Spare { mut greeted, interrupt, .. } = *spare;
+        let (admission, connection, interrupt, limit, _line) = if let Way::Quick(Some(spare)) = way
+        {
+            let Spare { mut greeted, interrupt, line, .. } = *spare;
             running(&interrupt);
-            let admission = request.enter_greeted(&mut greeted, text, &mut password)?;
-            (admission, greeted.connection, interrupt)
+            let limit = Limit::start(&interrupt, self.handshake);
+            let entered = request.enter_greeted(&mut greeted, text, &mut password);
+            (limit.explain(entered)?, greeted.connection, interrupt, limit, line)
         } else {
             let interrupt = Interrupt::default();
             running(&interrupt);
-            let mut connection = self.dial(options, &interrupt)?;
-            let admission =
-                request.enter(&mut connection, Protocol::NEWEST, text, &mut password)?;
-            (admission, connection, interrupt)
+            let (mut connection, line) = self.dial(options, &interrupt)?;
+            let limit = Limit::start(&interrupt, self.handshake);
+            let entered = request.enter(&mut connection, Protocol::NEWEST, text, &mut password);
+            (limit.explain(entered)?, connection, interrupt, limit, line)
         };
         let Admission::Admitted(admitted) = admission else {
             return Err(Error::fatal(ExitCode::START, "the daemon listed its modules"));
@@ -147,7 +164,7 @@ impl Route {
         let terms: Arc<OnceLock<Terms>> = Arc::default();
         let mut plan = plan(interrupt)?;
         plan.settled = Some(admitted.protocol);
-        let result = run_noting(plan, connection, &terms, monitor);
+        let result = run_noting(plan, connection, &terms, limit, monitor);
         match (&result, terms.get()) {
             (Ok(_), Some(terms)) if self.pipelines => keep.remember(key, &admitted, terms),
             _ => {}
@@ -155,14 +172,21 @@ impl Route {
         result
     }
 
-    fn dial(&self, options: &Options, interrupt: &Interrupt) -> Result<Connection, Error> {
+    fn dial(&self, options: &Options, interrupt: &Interrupt) -> Result<(Connection, Line), Error> {
         let Address::Daemon { host, port, .. } = &self.address else {
             return Err(Error::fatal(ExitCode::USAGE, "this target is no daemon's"));
         };
         let detour = Detour { proxy: None, program: None, shell: None };
         let port = port.unwrap_or(DAEMON_PORT);
         let stream = connect(options, host, port, &detour, Role::Sender, &mut |_| {})?;
-        Connection::new(stream.reader, stream.writer, options, interrupt)
+        let Stream::Tcp(socket) = &stream.writer else {
+            return Err(Error::fatal(ExitCode::SOCKET, "no socket"));
+        };
+        let line = socket.try_clone().map(Line);
+        let line = line.map_err(|error| {
+            Error::fatal(ExitCode::SOCKET, format!("a second handle of the socket: {error}"))
+        })?;
+        Ok((Connection::new(stream.reader, stream.writer, options, interrupt)?, line))
     }
 
     /// Makes a spare, on a thread of its own: nobody waits for it.
@@ -170,9 +194,10 @@ impl Route {
         let (route, options, slot) = (self.clone(), options.clone(), Arc::clone(&keep.spare));
         let make = move || {
             let interrupt = Interrupt::default();
-            let connection = route.dial(&options, &interrupt).ok()?;
+            let (connection, line) = route.dial(&options, &interrupt).ok()?;
+            let _limit = Limit::start(&interrupt, route.handshake);
             let greeted = Greeted::exchange(connection, Protocol::NEWEST).ok()?;
-            let spare = Spare { greeted, interrupt, made: Instant::now() };
+            let spare = Spare { greeted, interrupt, made: Instant::now(), line };
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(spare);
             Some(())
         };
@@ -197,13 +222,17 @@ fn run_noting(
     plan: ClientPlan<'_>,
     connection: Connection,
     terms: &Arc<OnceLock<Terms>>,
+    limit: Limit,
     monitor: &Monitor,
 ) -> Result<ExitCode, Error> {
+    let limit = RefCell::new(limit);
     let note = |settled: &Terms| {
+        limit.borrow_mut().lift();
         // Settled once.
         let _ = terms.set(settled.clone());
     };
-    ClientPlan { begun: &note, ..plan }.run(connection, monitor).0
+    let result = ClientPlan { begun: &note, ..plan }.run(connection, monitor).0;
+    limit.borrow().explain(result)
 }
 
 /// Whether a failure of the quick way says little about the daemon (R63): all but that it is busy.

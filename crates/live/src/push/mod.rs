@@ -1,10 +1,12 @@
 //! One session with one target: what it carries, how it is made, what came of it (docs/spec live.md 5).
 
 mod daemon;
+mod limit;
 mod password;
 mod watcher;
 mod words;
 
+use std::cell::RefCell;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,16 +17,19 @@ use syncline_engine::local::LocalPlan;
 use syncline_engine::session::shell::{RemoteShell, server_command};
 use syncline_engine::session::{ClientPlan, Connection, rules_of};
 use syncline_engine::source::{Line, Names, OperatorFiles};
-use syncline_engine::{Error, ExitCode, Interrupt, Job, Monitor, Place, Role};
+use syncline_engine::{Error, ExitCode, Interrupt, Job, Monitor, Place, Role, Terms};
+use syncline_filter::Rules;
 use syncline_fs::RelPathBuf;
 use syncline_options::{Direction, Options};
 
 pub(crate) use daemon::Keep;
+use limit::Limit;
 pub(crate) use watcher::Findings;
 use watcher::Watcher;
-pub(crate) use words::{Words, options};
+pub(crate) use words::{Words, options, schedule_differs};
 
-use crate::state::Pulse;
+use crate::mirror::Expressions;
+use crate::state::{Pulse, TargetStatus};
 
 /// What a session is to carry.
 #[derive(Clone, Debug)]
@@ -42,7 +47,18 @@ pub(crate) enum Load {
         links: bool,
     },
     /// The source as a whole.
-    Everything { removes: bool },
+    Everything { removes: bool, kind: Comparison },
+}
+
+/// Why the source as a whole is compared.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Comparison {
+    /// So that the target becomes what it is.
+    Plain,
+    /// The same, as often as a person wants it, with rules of its own.
+    Scheduled,
+    /// To find out what differs, and nothing else.
+    Check { content: bool },
 }
 
 impl Load {
@@ -81,12 +97,18 @@ pub(crate) struct Route {
     pub(crate) single: Option<RelPathBuf>,
     pub(crate) address: Address,
     pub(crate) words: Words,
+    /// What is hidden beside what rules hide.
+    pub(crate) hidden: Option<Arc<Expressions>>,
     pub(crate) password_file: Option<PathBuf>,
+    /// How long a handshake may take.
+    pub(crate) handshake: Duration,
     pub(crate) max_delete: Option<u64>,
     /// What is known of a daemon is sent ahead of its answers.
     pub(crate) pipelines: bool,
     /// A connection to a daemon is kept ready.
     pub(crate) keeps_spare: bool,
+    /// Where a transfer that takes long is shown.
+    pub(crate) shown: Option<Arc<TargetStatus>>,
 }
 
 /// What came of a session.
@@ -116,7 +138,8 @@ impl Route {
         running: &dyn Fn(&Interrupt),
     ) -> Outcome {
         let begun = Instant::now();
-        let watcher = Arc::new(Watcher::new(pulse, patience));
+        let checks = matches!(load, Load::Everything { kind: Comparison::Check { .. }, .. });
+        let watcher = Arc::new(Watcher::new(pulse, patience, checks, self.shown.clone()));
         let monitor = Monitor::new(watcher.clone());
         let result = self.session(load, keep, running, &monitor);
         let tally = monitor.tally();
@@ -162,7 +185,8 @@ impl Route {
                 let interrupt = Interrupt::default();
                 running(&interrupt);
                 let plan = self.plan(&options, load, interrupt)?;
-                by_shell(&options, plan, (user.as_deref(), host, path), monitor)
+                let limit = Limit::start(&plan.job.interrupt, self.handshake);
+                by_shell(&options, plan, (user.as_deref(), host, path), limit, monitor)
             }
             _ => {
                 let plan = |interrupt| self.plan(&options, load.clone(), interrupt);
@@ -177,7 +201,8 @@ impl Route {
 
     /// Makes the spare anew.
     pub(crate) fn renew(&self, keep: &Keep) {
-        let words = self.words.of_session(&Load::Everything { removes: false }, None);
+        let load = Load::Everything { removes: false, kind: Comparison::Plain };
+        let words = self.words.of_session(&load, None);
         if let Ok(options) = options(&words) {
             self.make_spare(&options, keep);
         }
@@ -188,6 +213,14 @@ impl Route {
         job.exact = true;
         job.interrupt = interrupt;
         job
+    }
+
+    fn rules(&self, options: &Options, files: &mut OperatorFiles) -> Result<Rules, Error> {
+        let mut rules = rules_of(options, files)?;
+        if let Some(hidden) = self.hidden.clone() {
+            rules.hide(hidden);
+        }
+        Ok(rules)
     }
 
     /// What is sent: arguments, or a list.
@@ -208,7 +241,7 @@ impl Route {
         interrupt: Interrupt,
     ) -> Result<ClientPlan<'static>, Error> {
         let mut files = OperatorFiles::default();
-        let rules = rules_of(options, &mut files)?;
+        let rules = self.rules(options, &mut files)?;
         let (sources, names) = self.names(load);
         Ok(ClientPlan {
             job: Self::job(options, Place::Client, interrupt),
@@ -236,7 +269,7 @@ impl Route {
         monitor: &Monitor,
     ) -> Result<ExitCode, Error> {
         let mut files = OperatorFiles::default();
-        let rules = rules_of(options, &mut files)?;
+        let rules = self.rules(options, &mut files)?;
         let (sources, names) = self.names(load);
         let plan = LocalPlan {
             job: Self::job(options, Place::Local, interrupt),
@@ -257,6 +290,7 @@ fn by_shell(
     options: &Options,
     plan: ClientPlan<'_>,
     (user, host, path): (Option<&str>, &str, &str),
+    limit: Limit,
     monitor: &Monitor,
 ) -> Result<ExitCode, Error> {
     let path = if path.is_empty() { b".".to_vec() } else { path.as_bytes().to_vec() };
@@ -275,7 +309,10 @@ fn by_shell(
         if let Some(words) = secluded {
             connection.send_secluded(&words);
         }
-        plan.run(connection, monitor).0
+        let limit = RefCell::new(limit);
+        let begun = |_: &Terms| limit.borrow_mut().lift();
+        let result = ClientPlan { begun: &begun, ..plan }.run(connection, monitor).0;
+        limit.borrow().explain(result)
     });
     let status = RemoteShell::wait(child, result.is_err());
     match result {

@@ -1,21 +1,27 @@
 //! The options of a session, as words of rsync's command line.
 
-use syncline_conf::live::{Bandwidth, Mirror, OptionValue, Target, Word};
+use syncline_conf::live::{Address, Bandwidth, Mirror, OptionValue, Rule, Target, Word};
 use syncline_engine::{Error, ExitCode};
 use syncline_options::{Command, Context, Options, parse};
 
-use super::Load;
+use super::{Comparison, Load};
+use crate::mirror::Expressions;
 
 /// The words that every session with a target begins with.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Words {
-    words: Vec<Vec<u8>>,
+    options: Vec<Vec<u8>>,
+    filter: Vec<Vec<u8>>,
+    /// What scheduled comparisons hide, if not the same.
+    schedule_filter: Option<Vec<Vec<u8>>>,
+    /// What keeps a target that removes from removing what expressions hide.
+    guards: Vec<Vec<u8>>,
     bandwidth: Option<Bandwidth>,
 }
 
 impl Words {
     /// What mirror and target ask for.
-    pub(crate) fn of(mirror: &Mirror, target: &Target) -> Self {
+    pub(crate) fn of(mirror: &Mirror, target: &Target, hidden: Option<&Expressions>) -> Self {
         let options = mirror.options.overridden_by(&target.options);
         let mut words = Vec::new();
         if options.is_on("archive") {
@@ -36,21 +42,39 @@ impl Words {
         }
         let seconds = |interval: std::time::Duration| interval.as_secs().max(1);
         words.push(format!("--timeout={}", seconds(target.io_timeout.0)));
-        if matches!(target.url, syncline_conf::live::Address::Daemon { .. }) {
+        if matches!(target.url, Address::Daemon { .. }) {
             words.push(format!("--contimeout={}", seconds(target.connect_timeout.0)));
         }
         let further = mirror.rsync_options.iter().chain(&target.rsync_options);
         words.extend(further.map(|word| word.as_str().to_owned()));
-        words.extend(mirror.filter.iter().map(|rule| format!("--filter={}", rule.as_str())));
+        let rules = |rules: &[Rule]| -> Vec<Vec<u8>> {
+            rules.iter().map(|rule| format!("--filter={}", rule.as_str()).into_bytes()).collect()
+        };
+        let differs = schedule_differs(mirror);
+        // A local target asks the expressions themselves.
+        let is_told = !matches!(target.url, Address::Local(_)) && !options.is_on("delete-excluded");
+        let guards = hidden.filter(|_| is_told).into_iter().flat_map(Expressions::guards);
         Self {
-            words: words.into_iter().map(String::into_bytes).collect(),
+            options: words.into_iter().map(String::into_bytes).collect(),
+            filter: rules(&mirror.filter),
+            schedule_filter: differs.then(|| rules(&mirror.schedule_filter)),
+            guards: guards.map(|rule| [b"--filter=", &rule[..]].concat()).collect(),
             bandwidth: target.bwlimit.clone().or_else(|| mirror.bwlimit.clone()),
         }
     }
 
     /// The words of a session that carries `load`.
     pub(crate) fn of_session(&self, load: &Load, max_delete: Option<u64>) -> Vec<Vec<u8>> {
-        let mut words = self.words.clone();
+        let mut words = self.options.clone();
+        let (scheduled, removes_unnamed) = match load {
+            Load::Everything { removes, kind } => (*kind == Comparison::Scheduled, *removes),
+            Load::Lines { contents, removes, .. } => (false, *contents && *removes),
+        };
+        if removes_unnamed {
+            words.extend_from_slice(&self.guards);
+        }
+        let filter = self.schedule_filter.as_ref().filter(|_| scheduled).unwrap_or(&self.filter);
+        words.extend_from_slice(filter);
         if let Some(rate) =
             self.bandwidth.as_ref().and_then(|rates| rate_at(rates, &jiff::Zoned::now()))
         {
@@ -58,8 +82,15 @@ impl Words {
         }
         let mut add = |word: &str| words.push(word.as_bytes().to_vec());
         match load {
-            Load::Everything { removes } => {
+            Load::Everything { removes, kind } => {
                 add("--recursive");
+                if let Comparison::Check { content } = kind {
+                    add("--dry-run");
+                    add("--itemize-changes");
+                    if *content {
+                        add("--checksum");
+                    }
+                }
                 if *removes {
                     add("--delete");
                 }
@@ -95,6 +126,11 @@ impl Words {
         }
         words
     }
+}
+
+/// Whether scheduled comparisons hide something else than all others.
+pub(crate) fn schedule_differs(mirror: &Mirror) -> bool {
+    !mirror.schedule_filter.is_empty() && mirror.schedule_filter != mirror.filter
 }
 
 /// The rate of a moment, in units of 1,024 bytes a second; none is no limit.

@@ -118,6 +118,8 @@ struct Watching {
     complete: bool,
     watches: u64,
     watch_limit: u64,
+    polled: u64,
+    poll_seconds: f64,
     overflows: u64,
     rescans: Rescans,
     hooks: HookCounts,
@@ -175,6 +177,12 @@ impl MirrorStatus {
         (status.watches, status.watch_limit) = (watches, limit);
     }
 
+    /// So many directories have no watch and are looked at this often.
+    pub fn set_polled(&self, directories: u64, seconds: f64) {
+        let mut status = lock(&self.status);
+        (status.polled, status.poll_seconds) = (directories, seconds);
+    }
+
     /// The kernel's queue ran over.
     pub fn overflow(&self) {
         lock(&self.status).overflows += 1;
@@ -225,6 +233,8 @@ impl MirrorStatus {
             watching: status.complete,
             watches: status.watches,
             watch_limit: status.watch_limit,
+            polled: status.polled,
+            poll_seconds: status.poll_seconds,
             overflows: status.overflows,
             rescans: status.rescans,
             hooks: status.hooks,
@@ -455,7 +465,11 @@ impl TargetStatus {
             name,
             url: self.url.clone(),
             state: if is_behind { State::Behind } else { status.state },
-            reason: status.reason.clone(),
+            reason: if is_behind {
+                "changes wait and are being sent".to_owned()
+            } else {
+                status.reason.clone()
+            },
             state_seconds: ago(status.since),
             lag,
             lag_history: status.lag.history(now),
@@ -561,7 +575,12 @@ mod tests {
         assert_eq!(registry.snapshot(SECOND * 2).mirrors[0].targets[0].state, State::Live);
         assert!(registry.snapshot(SECOND * 60).unhealthy(SECOND * 60).is_empty());
         let lines = registry.snapshot(SECOND * 62).unhealthy(SECOND * 60);
-        assert_eq!(lines, ["mirror=www target=web1 state=behind lag=61.0s paths=1"]);
+        assert_eq!(
+            lines,
+            [
+                "mirror=www target=web1 state=behind lag=61.0s paths=1 changes wait and are being sent"
+            ]
+        );
         let _ = target.set_state(SECOND, State::Misconfigured, "auth failed");
         let lines = registry.snapshot(SECOND).unhealthy(SECOND * 60);
         assert!(lines[0].ends_with("state=misconfigured lag=0.0s paths=1 auth failed"));

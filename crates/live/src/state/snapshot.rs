@@ -37,6 +37,12 @@ pub struct MirrorSnapshot {
     pub watches: u64,
     /// As many as the kernel lets this user watch.
     pub watch_limit: u64,
+    /// Directories that have no watch, since there are too many.
+    #[serde(default)]
+    pub polled: u64,
+    /// How often these are looked at.
+    #[serde(default)]
+    pub poll_seconds: f64,
     /// How often the kernel's queue ran over.
     pub overflows: u64,
     /// Rescans of a directory, of a subtree, and of everything.

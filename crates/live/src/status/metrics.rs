@@ -88,6 +88,12 @@ pub(super) fn metrics(snapshot: &Snapshot) -> String {
     text.of_mirrors("watch_limit", "gauge", "Directories the kernel lets this user watch.", |m| {
         m.watch_limit
     });
+    text.of_mirrors(
+        "unwatched",
+        "gauge",
+        "Directories without a watch, looked at by interval.",
+        |m| m.polled,
+    );
     text.text
 }
 

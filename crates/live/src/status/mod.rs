@@ -98,6 +98,17 @@ pub fn fetch(address: SocketAddr) -> io::Result<Snapshot> {
     read(body.unwrap_or_default())
 }
 
+/// What is asked for by the head of a request, for those who look for faults in reading it: nothing while more has to
+/// come, else the path and whether a body is wanted, or the status that refuses it.
+#[doc(hidden)]
+pub fn asked(head: &[u8]) -> Option<Result<(String, bool), &'static str>> {
+    match request::parse(head) {
+        Parsed::Incomplete => None,
+        Parsed::Request(request) => Some(Ok((request.path, request.with_body))),
+        Parsed::Bad(status) => Some(Err(status)),
+    }
+}
+
 /// Reads the state from its JSON.
 pub fn read(text: &[u8]) -> io::Result<Snapshot> {
     serde_json::from_slice(text).map_err(|_| io::Error::other("this is not the state of mirrors"))

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Write as _};
 
-use super::text::{bytes, number, seconds};
+use super::text::{bytes, number, polled, seconds};
 use crate::state::{
     Concern, ErrorSnapshot, LagSample, MirrorSnapshot, Snapshot, State, TargetSnapshot,
 };
@@ -55,7 +55,7 @@ pub(super) fn page(snapshot: &Snapshot) -> String {
 
 fn put_mirror(html: &mut String, mirror: &MirrorSnapshot) {
     let mut facts = vec![if mirror.watching {
-        format!("{} directories watched", number(mirror.watches))
+        format!("{} directories watched{}", number(mirror.watches), polled(mirror))
     } else {
         "watches are being made".to_owned()
     }];

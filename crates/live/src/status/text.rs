@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::state::Snapshot;
+use crate::state::{MirrorSnapshot, Snapshot};
 
 /// Everything as text for a terminal.
 pub fn text(snapshot: &Snapshot) -> String {
@@ -10,11 +10,12 @@ pub fn text(snapshot: &Snapshot) -> String {
     for mirror in &snapshot.mirrors {
         let _ = writeln!(
             text,
-            "{}  {}  {} watches{}",
+            "{}  {}  {} watches{}{}",
             clean(&mirror.name),
             clean(&mirror.source),
             mirror.watches,
             if mirror.watching { "" } else { ", not all of them yet" },
+            polled(mirror),
         );
         let width = |length: fn(&crate::state::TargetSnapshot) -> usize| {
             mirror.targets.iter().map(length).max().unwrap_or(0)
@@ -42,6 +43,15 @@ pub fn text(snapshot: &Snapshot) -> String {
                 let _ = write!(text, "  {}", clean(&target.reason));
             }
             text.push('\n');
+            if let Some(progress) = &target.progress {
+                let _ = writeln!(
+                    text,
+                    "      sending {}: {} of {}",
+                    clean(&progress.path),
+                    bytes(progress.done),
+                    bytes(progress.total)
+                );
+            }
             for error in target.errors.iter().take(3) {
                 let _ = writeln!(
                     text,
@@ -64,6 +74,18 @@ pub fn text(snapshot: &Snapshot) -> String {
         text += "no mirror\n";
     }
     text
+}
+
+/// What a mirror has to do without.
+pub(super) fn polled(mirror: &MirrorSnapshot) -> String {
+    if mirror.polled == 0 {
+        return String::new();
+    }
+    format!(
+        ", {} directories without one, looked at every {}",
+        number(mirror.polled),
+        seconds(mirror.poll_seconds)
+    )
 }
 
 /// What came from names and peers cannot steer a terminal.

@@ -1,5 +1,6 @@
 //! What a mirror and the worker of one of its targets share.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,8 +27,14 @@ pub(crate) struct Inner {
     pub(crate) moves: Moves,
     /// Everything is to be compared; `true` with removals.
     pub(crate) compare: Option<bool>,
+    /// The same by the rules of the schedule, where these are others.
+    pub(crate) scheduled: Option<bool>,
+    /// What was told since a check began, while one is under way.
+    pub(crate) touched: Option<BTreeSet<RelPathBuf>>,
     /// Why nothing may be sent now.
     pub(crate) block: Option<(State, String)>,
+    /// What the mirror has to do without.
+    pub(crate) degraded: Option<String>,
     /// The moment after which nothing is begun any more.
     pub(crate) stop: Option<Duration>,
     pub(crate) retry: bool,
@@ -42,7 +49,10 @@ impl Desk {
             outbox,
             moves: Moves::default(),
             compare: None,
+            scheduled: None,
+            touched: None,
             block: None,
+            degraded: None,
             stop: None,
             retry: false,
             allow: false,
@@ -68,6 +78,17 @@ impl Desk {
             for (path, todo) in changes {
                 inner.outbox.push(now, path.as_path(), *todo);
             }
+            if let Some(touched) = &mut inner.touched {
+                touched.extend(changes.iter().map(|(path, _)| path.clone()));
+            }
+        });
+    }
+
+    /// Asks for a comparison of everything.
+    pub(crate) fn compare(&self, removes: bool, scheduled: bool) {
+        self.change(|inner, _| {
+            let wish = if scheduled { &mut inner.scheduled } else { &mut inner.compare };
+            *wish = Some(removes || wish.unwrap_or_default());
         });
     }
 

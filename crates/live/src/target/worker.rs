@@ -20,7 +20,7 @@ use crate::backoff::{Backoff, Policy};
 use crate::hooks::{Change, Hooks};
 use crate::log::Log;
 use crate::mirror::{Bell, Source, Wish};
-use crate::push::{Keep, Load, Outcome, Route};
+use crate::push::{Comparison, Keep, Load, Outcome, Route};
 use crate::queue::{Batch, Below, Pending, Todo};
 use crate::state::{BatchReport, BatchResult, ByteCounts, Pulse, Registry, State, TargetStatus};
 
@@ -74,10 +74,14 @@ pub(crate) struct Worker {
     known: u64,
     /// Removals that wait for a person's word.
     deletes: Vec<RelPathBuf>,
-    /// A comparison stopped at its limit of removals.
-    compare_held: bool,
+    /// A comparison stopped at its limit of removals, and whether it was a scheduled one.
+    compare_held: Option<bool>,
     /// The next removals have a person's word.
     unlimited: bool,
+    /// What is missing although everything arrives.
+    degraded: Option<String>,
+    /// When the log was last told of a journal that cannot be written.
+    complained: Option<Duration>,
     no_delete: bool,
     no_links: bool,
     batch_bytes: u64,
@@ -87,7 +91,7 @@ pub(crate) struct Worker {
 
 enum Order {
     Stop,
-    Compare { removes: bool },
+    Compare { removes: bool, scheduled: bool },
     Send(Batch, Vec<Move>),
 }
 
@@ -130,8 +134,10 @@ impl Worker {
             not_before: Duration::ZERO,
             known: 0,
             deletes: Vec::new(),
-            compare_held: false,
+            compare_held: None,
             unlimited: false,
+            degraded: None,
+            complained: None,
             no_delete: false,
             no_links: false,
             batch_bytes: setting.batch_bytes,
@@ -146,7 +152,7 @@ impl Worker {
         loop {
             match self.wait() {
                 Order::Stop => break,
-                Order::Compare { removes } => self.compare(removes),
+                Order::Compare { removes, scheduled } => self.compare(removes, scheduled),
                 Order::Send(batch, moves) => self.send(&batch, moves),
             }
         }
@@ -172,7 +178,9 @@ impl Worker {
             self.take_wishes(&mut inner, now);
             inner.outbox.tick(now);
             self.show(&inner, now);
-            let waits = !inner.outbox.queue().is_empty() || inner.compare.is_some();
+            self.note_trouble(&inner, now);
+            let compares = inner.compare.is_some() || inner.scheduled.is_some();
+            let waits = !inner.outbox.queue().is_empty() || compares;
             let may = inner.block.is_none();
             if let Some((state, reason)) = &inner.block {
                 self.set_state(*state, reason);
@@ -184,7 +192,10 @@ impl Worker {
             }
             if may && self.backoff.is_due(now) && now >= self.not_before {
                 if let Some(removes) = inner.compare.take() {
-                    return Order::Compare { removes };
+                    return Order::Compare { removes, scheduled: false };
+                }
+                if let Some(removes) = inner.scheduled.take() {
+                    return Order::Compare { removes, scheduled: true };
                 }
                 if let Some(batch) = inner.outbox.take(now, self.setting.batch_paths) {
                     let wanted: BTreeMap<&RelPathBuf, Todo> =
@@ -228,8 +239,10 @@ impl Worker {
             for path in std::mem::take(&mut self.deletes) {
                 inner.outbox.push(now, path.as_path(), Todo::Remove);
             }
-            if std::mem::take(&mut self.compare_held) {
-                inner.compare = Some(true);
+            match self.compare_held.take() {
+                Some(true) => inner.scheduled = Some(true),
+                Some(false) => inner.compare = Some(true),
+                None => {}
             }
         }
         for (path, todo) in self.held.due(now) {
@@ -247,6 +260,37 @@ impl Worker {
         let pending = queue.len() + queue.under_way();
         self.status.set_queue(now, pending as u64, queue.oldest());
         self.status.set_journal_bytes(inner.outbox.journal_bytes());
+    }
+
+    /// Says so while the journal, or part of the watches, is missing (R12, R75).
+    fn note_trouble(&mut self, inner: &Inner, now: Duration) {
+        let journal = inner
+            .outbox
+            .trouble()
+            .map(|trouble| format!("what waits is in memory only: {trouble}"));
+        if let Some(text) = &journal
+            && self.complained.is_none_or(|said| now >= said + COMPLAIN_EVERY)
+        {
+            self.complained = Some(now);
+            self.status.error(now, text);
+            let Setting { mirror, target, .. } = &self.setting;
+            self.log.error(format_args!("mirror={mirror} target={target} {text}"));
+        }
+        if journal.is_none() {
+            self.complained = None;
+        }
+        self.degraded = journal.or_else(|| inner.degraded.clone());
+        if matches!(self.status.state(), State::Live | State::Degraded) {
+            self.set_well();
+        }
+    }
+
+    /// The state of a target to which everything arrives.
+    fn set_well(&self) {
+        match &self.degraded {
+            Some(reason) => self.set_state(State::Degraded, reason),
+            None => self.set_state(State::Live, "everything arrives"),
+        }
     }
 
     fn set_state(&self, state: State, reason: &str) {
@@ -327,9 +371,9 @@ impl Worker {
     }
 
     /// Brings the target to what the source is, whatever it was.
-    fn compare(&mut self, removes: bool) {
+    fn compare(&mut self, removes: bool, scheduled: bool) {
         if self.check_source().is_err() {
-            self.desk.change(|inner, _| inner.compare = inner.compare.or(Some(removes)));
+            self.desk.compare(removes, scheduled);
             return;
         }
         self.set_state(State::Comparing, "everything is compared");
@@ -340,14 +384,15 @@ impl Worker {
             // Half of what is known is not known yet.
             self.unlimited = true;
         }
-        let (verdict, outcome) = self.carry(Load::Everything { removes }, &mut sum);
+        let kind = if scheduled { Comparison::Scheduled } else { Comparison::Plain };
+        let (verdict, outcome) = self.carry(Load::Everything { removes, kind }, &mut sum);
         self.unlimited = was_unlimited;
         let now = self.registry.now();
         match verdict {
             Verdict::Arrived | Verdict::Partial => {
                 self.known = outcome.listed;
                 if outcome.stopped_deleting() {
-                    self.compare_held = true;
+                    self.compare_held = Some(scheduled);
                 }
                 if verdict == Verdict::Partial {
                     self.comparison_was_partial(&outcome);
@@ -356,11 +401,11 @@ impl Worker {
             }
             Verdict::Refused(option) if option.starts_with("delete") => {
                 self.refuse_deletion();
-                self.desk.change(|inner, _| inner.compare = Some(false));
+                self.desk.compare(false, scheduled);
             }
             verdict => {
                 let text = outcome.text();
-                self.desk.change(|inner, _| inner.compare = inner.compare.or(Some(removes)));
+                self.desk.compare(removes, scheduled);
                 self.failed(now, &Failed { verdict, text }, &sum);
             }
         }
@@ -614,7 +659,7 @@ impl Worker {
         };
         self.report(&report, "ok");
         self.tell_hooks(entries);
-        let state = if !self.deletes.is_empty() || self.compare_held {
+        let state = if !self.deletes.is_empty() || self.compare_held.is_some() {
             State::DeleteHeld
         } else if self.no_delete {
             State::NoDelete
@@ -629,7 +674,7 @@ impl Worker {
             );
             self.set_state(state, &reason);
         } else if state == State::Live {
-            self.set_state(state, "everything arrives");
+            self.set_well();
         }
     }
 
@@ -713,6 +758,9 @@ impl Worker {
 /// How long a spare connection may take to be made anew before it is looked for.
 const RENEWED_WITHIN: Duration = Duration::from_secs(5);
 
+/// How often the log is told of a journal that cannot be written.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
+
 /// No wait is shorter.
 const TICK: Duration = Duration::from_millis(1);
 
@@ -730,7 +778,7 @@ fn chance() -> u32 {
 
 impl Outcome {
     /// The words to show for it.
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         match &self.result {
             Err(error) if !matches!(error, syncline_engine::Error::PeerExit(_)) => {
                 error.to_string()

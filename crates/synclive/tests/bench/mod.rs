@@ -1,35 +1,17 @@
 //! The program under test, and stock daemons for it.
 #![allow(dead_code, clippy::unwrap_used, clippy::print_stderr)] // Each test file uses its part; helpers are as tests.
 
+#[path = "../../../live/tests/bench/daemon.rs"]
+mod daemon;
+
 use std::fs;
-use std::io::Write as _;
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::net::TcpListener;
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Whether the stock program is there; says so if not.
-pub(crate) fn stock_is_missing(test: &str) -> bool {
-    let missing = Command::new("rsync").arg("--version").stdout(Stdio::null()).status().is_err();
-    if missing {
-        eprintln!("SKIPPED {test}: no rsync to mirror to");
-    }
-    missing
-}
-
-/// Waits until something is so.
-pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
+pub(crate) use daemon::{Daemon, stock_is_missing, until};
 
 /// Runs the program to its end.
 pub(crate) fn synclive<I: AsRef<std::ffi::OsStr>>(words: impl IntoIterator<Item = I>) -> Output {
@@ -136,61 +118,5 @@ impl Drop for Live {
         // It may have ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
-    }
-}
-
-/// A stock daemon with a module `m`.
-pub(crate) struct Daemon {
-    pub(crate) port: u16,
-    directory: PathBuf,
-    child: Option<Child>,
-}
-
-impl Daemon {
-    /// Starts one for `path`; `settings` are further lines of the module.
-    pub(crate) fn start(directory: &Path, path: &Path, settings: &str) -> Self {
-        fs::create_dir_all(directory).unwrap();
-        fs::create_dir_all(path).unwrap();
-        let root =
-            if rustix::process::geteuid().is_root() { "uid = root\ngid = root\n" } else { "" };
-        let text = format!(
-            "use chroot = no\nmunge symlinks = no\nlog file = {}/log\n{root}[m]\npath = {}\nread only = no\n{settings}\n",
-            directory.display(),
-            path.display()
-        );
-        let mut file = fs::File::create(directory.join("conf")).unwrap();
-        file.write_all(text.as_bytes()).unwrap();
-        let mut daemon =
-            Self { port: Bench::free_port(), directory: directory.to_owned(), child: None };
-        daemon.up();
-        daemon
-    }
-
-    pub(crate) fn up(&mut self) {
-        let child = Command::new("rsync")
-            .args(["--daemon", "--no-detach", "--address=127.0.0.1"])
-            .arg(format!("--port={}", self.port))
-            .arg(format!("--config={}", self.directory.join("conf").display()))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        self.child = Some(child);
-        until("the daemon answers", || TcpStream::connect(("127.0.0.1", self.port)).is_ok());
-    }
-
-    pub(crate) fn url(&self) -> String {
-        format!("rsync://127.0.0.1:{}/m", self.port)
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            // It may have ended.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
     }
 }

@@ -146,6 +146,11 @@ impl Inotify {
         self.tree.len() + self.guards.len()
     }
 
+    /// Whether part of a tree is without watches.
+    pub(crate) fn is_polling(&self) -> bool {
+        !self.polled.is_empty()
+    }
+
     /// Where the directory with this watch number is now.
     pub(crate) fn place(&self, watch: i64) -> Option<(RootId, Vec<u8>)> {
         let id = self.tree.by_watch(i32::try_from(watch).ok()?)?;

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use syncline_wildcard::Wildcard;
 
 use super::*;
 
@@ -74,7 +75,7 @@ fn a_file_that_is_written_and_closed_is_told_once() {
 }
 
 #[test]
-fn an_open_file_waits_for_its_writer_but_not_for_ever() {
+fn r16_an_open_file_waits_for_its_writer_but_not_for_ever() {
     let out = settle(rules(), &[(0, modified("f")), (500, written("f"))]);
     assert_eq!(out, [(503, changed("f"))]);
     let out = settle(rules(), &[(0, modified("f"))]);
@@ -82,14 +83,14 @@ fn an_open_file_waits_for_its_writer_but_not_for_ever() {
 }
 
 #[test]
-fn a_path_that_never_rests_is_told_after_the_longest_delay() {
+fn r30_a_path_that_never_rests_is_told_after_the_longest_delay() {
     let restless: Vec<_> = (0..2500).map(|ms| (ms, written("f"))).collect();
     let out = settle(rules(), &restless);
     assert_eq!(out, [(2000, changed("f")), (2502, changed("f"))]);
 }
 
 #[test]
-fn appends_within_the_resend_interval_are_told_at_its_end() {
+fn r31_appends_within_the_resend_interval_are_told_at_its_end() {
     let appends: Vec<_> =
         (0..200).flat_map(|n| [(n * 20, modified("log")), (n * 20, written("log"))]).collect();
     let out = settle(Rules { resend: 500 * MS, ..rules() }, &appends);
@@ -99,7 +100,7 @@ fn appends_within_the_resend_interval_are_told_at_its_end() {
 }
 
 #[test]
-fn what_came_and_went_within_the_window_is_not_told() {
+fn r33_what_came_and_went_within_the_window_is_not_told() {
     let mut changes = Vec::new();
     for n in 0..10_000 {
         let name = format!("tmp{n}");
@@ -109,7 +110,7 @@ fn what_came_and_went_within_the_window_is_not_told() {
 }
 
 #[test]
-fn an_editor_that_writes_beside_and_renames_over_changes_one_path() {
+fn r34_an_editor_that_writes_beside_and_renames_over_changes_one_path() {
     let out = settle(
         rules(),
         &[
@@ -123,6 +124,19 @@ fn an_editor_that_writes_beside_and_renames_over_changes_one_path() {
         ],
     );
     assert_eq!(out, [(5, changed("f"))]);
+}
+
+#[test]
+fn r34_a_transient_name_has_a_second_in_which_to_go() {
+    let rules = || Rules { transient: vec![Wildcard::new(b"*.part")], ..rules() };
+    let changes = [(0, appeared("d/f.part")), (0, written("d/f.part")), (1, written("part"))];
+    let out = settle(rules(), &changes);
+    assert_eq!(out, [(4, changed("part")), (1000, changed("d/f.part"))]);
+    let renames =
+        [(0, appeared("f.part")), (5, written("f.part")), (900, renamed("f.part", "f", false))];
+    assert_eq!(settle(rules(), &renames), [(903, changed("f"))]);
+    let restless: Vec<_> = (0..25).map(|n| (n * 100, written("f.part"))).collect();
+    assert_eq!(settle(rules(), &restless).first().unwrap().0, 2000);
 }
 
 #[test]

@@ -113,7 +113,7 @@ impl FileList {
         self.io_errors
     }
 
-    /// Notes the I/O errors the source had had when the list was complete.
+    /// Notes what went wrong at the sender up to the end of this list.
     pub fn set_io_errors(&mut self, errors: IoErrors) {
         self.io_errors = errors;
     }

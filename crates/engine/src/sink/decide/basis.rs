@@ -207,8 +207,14 @@ impl Generator<'_> {
             alike.then_some(if same { Level::SameContent } else { Level::Alike })
         });
         let Some(candidate) = best else { return Ok(ObjectMatch::None) };
+        let root = context.destination.alternates.get(candidate.number).and_then(Option::as_ref);
+        let Some(basis) = root.and_then(|root| root.place(work.path).ok()) else {
+            return Ok(ObjectMatch::None);
+        };
         if candidate.level != Level::Same {
-            return Ok(ObjectMatch::Differs(candidate.flags | ItemFlags::REPORT_CHANGE));
+            let mode = context.keep.mode(work.entry, Some(candidate.stat.mode), || 0);
+            let flags = context.differences(work.entry, Some(&basis), &candidate.stat, mode, true);
+            return Ok(ObjectMatch::Differs(flags | ItemFlags::REPORT_CHANGE));
         }
         if kind == AltDestKind::Copy {
             return Ok(ObjectMatch::Differs(ItemFlags::default()));
@@ -218,10 +224,6 @@ impl Generator<'_> {
             return Ok(ObjectMatch::Done);
         }
         if !context.is_dry() {
-            let Some(Some(root)) = context.destination.alternates.get(candidate.number) else {
-                return Ok(ObjectMatch::None);
-            };
-            let Ok(basis) = root.place(work.path) else { return Ok(ObjectMatch::None) };
             if work.place()?.create(&NewObject::HardLink { to: &basis }).is_err() {
                 return Ok(ObjectMatch::Differs(candidate.flags));
             }

@@ -79,8 +79,10 @@ impl Generator<'_> {
             return self.report(work, flags);
         }
         let place = work.place()?;
+        let parent = work.path.parent();
+        let mode = context.keep.mode(work.entry, None, || context.creation_mask(parent));
         if !work.path.is_root() {
-            match place.make_directory(work.entry.mode() & 0o7777) {
+            match place.make_directory(mode.unwrap_or(work.entry.mode()) & 0o7777) {
                 Ok(()) => context.note_change(),
                 Err(error) if error.errno() == Some(Errno::EXIST) => {}
                 Err(error) => return self.directory_failed(work, &error),
@@ -91,13 +93,12 @@ impl Generator<'_> {
             Ok(stat) => stat,
             Err(error) => return self.directory_failed(work, &error),
         };
-        let parent = work.path.parent();
-        let mode = context.keep.mode(work.entry, None, || context.creation_mask(parent));
         let inherited = if context.keep.perms() { 0 } else { stat.mode & 0o2000 };
         let final_mode = mode.unwrap_or_else(|| stat.permissions()) | inherited;
         let lent = self.lends(final_mode).then_some(final_mode | OWNER);
-        self.report(work, flags)?;
         let wanted = lent.or(Some(final_mode));
+        let dressed = context.keep.changes(work.entry, &stat, wanted);
+        self.report(&Work { dressed, ..*work }, flags)?;
         let (object, how) = ((Object::from(&place), &stat), (wanted, Times::Exact));
         context.set_entry(Role::Generator, work.entry, object, how, work.name())?;
         self.finish_later(Finish {
@@ -107,7 +108,7 @@ impl Generator<'_> {
         });
         if self.sweeps_now(work) {
             // There is nothing to delete, but that nothing will be is told here as anywhere.
-            self.sweeper.is_suppressed(work.batch);
+            self.sweeper.is_suppressed();
         }
         Ok(())
     }

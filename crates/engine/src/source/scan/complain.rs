@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use syncline_wire::IoErrors;
 
-use super::{Scan, cleaned, lossy};
+use super::{Scan, cleaned};
 use crate::{Problem, Role, Severity};
 
 impl Scan<'_> {
@@ -20,28 +20,29 @@ impl Scan<'_> {
         [b"/", &clean[..]].concat()
     }
 
-    pub(super) fn quote(&self, shown: &[u8]) -> String {
-        lossy(&self.job.quote(shown))
+    pub(super) fn quote(&self, shown: &[u8]) -> Vec<u8> {
+        self.job.quote(shown)
     }
 
     pub(super) fn vanished(&mut self, what: &str, shown: &[u8]) {
-        self.monitor.warn(format!("{what} has vanished: {}", self.quote(shown)));
+        let text = [what.as_bytes(), b" has vanished: ", &self.quote(shown)].concat();
+        self.monitor.problem(Problem::new(Severity::Warning, text));
         self.fail(IoErrors::VANISHED);
     }
 
-    pub(super) fn general(&mut self, text: String) {
-        self.monitor.problem(Problem::new(Severity::Error, text));
+    pub(super) fn general(&mut self, parts: &[&[u8]]) {
+        self.monitor.problem(Problem::new(Severity::Error, parts.concat()));
         self.fail(IoErrors::GENERAL);
     }
 
     pub(super) fn general_system(&mut self, what: &str, shown: &[u8], error: &syncline_fs::Error) {
-        self.tell_system(format!("{what} {} failed", self.quote(shown)).into_bytes(), error);
+        self.tell_system(&[what.as_bytes(), b" ", &self.quote(shown), b" failed"], error);
         self.fail(IoErrors::GENERAL);
     }
 
-    pub(super) fn tell_system(&self, what: Vec<u8>, error: &syncline_fs::Error) {
+    pub(super) fn tell_system(&self, parts: &[&[u8]], error: &syncline_fs::Error) {
         let mut text = format!("rsync: [{}] ", Role::Sender).into_bytes();
-        text.extend_from_slice(&what);
+        text.extend(parts.concat());
         text.extend_from_slice(format!(": {}", error.reason()).as_bytes());
         self.monitor.problem(Problem::new(Severity::Transfer, text));
     }

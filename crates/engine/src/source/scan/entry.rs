@@ -92,7 +92,7 @@ impl Scan<'_> {
                     Err(error) => {
                         let shown = place.at.show(name);
                         self.tell_system(
-                            format!("readlink_stat({}) failed", self.quote(&shown)).into_bytes(),
+                            &[b"readlink_stat(", &self.quote(&shown), b") failed"],
                             &error,
                         );
                         self.fail(IoErrors::GENERAL);
@@ -101,7 +101,7 @@ impl Scan<'_> {
                 };
                 if target.is_empty() {
                     let shown = self.quote(&place.at.show(name));
-                    self.general(format!("skipping symlink with 0-length value: {shown}"));
+                    self.general(&[b"skipping symlink with 0-length value: ", &shown]);
                     return Ok(None);
                 }
                 let target = if self.settings.munges { unmunged(&target).to_vec() } else { target };
@@ -140,7 +140,7 @@ impl Scan<'_> {
         let Err(error) = read else { return Ok(true) };
         let shown = self.quote(&place.at.show(&name));
         let call = error.op().map_or("get_xattr", |op| op.name());
-        self.tell_system(format!("{call} {shown} failed").into_bytes(), &error);
+        self.tell_system(&[call.as_bytes(), b" ", &shown, b" failed"], &error);
         self.fail(IoErrors::GENERAL);
         Ok(false)
     }

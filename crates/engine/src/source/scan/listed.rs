@@ -303,6 +303,12 @@ fn ancestors(path: RelPath<'_>) -> impl Iterator<Item = RelPath<'_>> {
 
 impl Listed {
     fn located(&self, device: u64) -> Located {
-        Located { base: self.number, at: Arc::clone(&self.base), scanned: false, device }
+        Located {
+            base: self.number,
+            at: Arc::clone(&self.base),
+            scanned: false,
+            device,
+            absolute: false,
+        }
     }
 }

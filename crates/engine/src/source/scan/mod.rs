@@ -215,6 +215,8 @@ struct Located {
     scanned: bool,
     /// The device `-x` stays on.
     device: u64,
+    /// Its name begins with a slash, and so do those of what is in it.
+    absolute: bool,
 }
 
 /// A directory whose list is still owed.
@@ -284,8 +286,10 @@ impl Scan<'_> {
 
     fn push(&mut self, entry: FileEntry, place: &Located) -> Result<()> {
         if entry.is_directory() {
-            let name = entry.name.strip_prefix(b"/").unwrap_or(&entry.name);
-            self.places.entry(name.to_vec()).or_default().push(place.clone());
+            let stripped = entry.name.strip_prefix(b"/");
+            let name = stripped.unwrap_or(&entry.name);
+            let place = Located { absolute: stripped.is_some(), ..place.clone() };
+            self.places.entry(name.to_vec()).or_default().push(place);
         }
         let limit = self.options.connection.max_alloc;
         crate::job::check_list_length(limit, self.emitter.pending() + 1, crate::Role::Sender)?;
@@ -324,9 +328,4 @@ fn parent_of(name: &[u8]) -> &[u8] {
         Some(slash) => &name[..slash],
         None => b"",
     }
-}
-
-/// Bytes of a name in a message. What is no text is shown as it is by the report; messages of ours keep it.
-fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }

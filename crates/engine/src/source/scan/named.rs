@@ -12,7 +12,7 @@ use syncline_wire::list::{DirectoryRole, FileEntry, PATH_MAX};
 
 use super::super::arguments::Argument;
 use super::super::tree::{Base, checked};
-use super::{Located, Scan, cleaned, join, lossy, parent_of};
+use super::{Located, Scan, cleaned, join, parent_of};
 use crate::{Notice, Result};
 
 impl Scan<'_> {
@@ -27,7 +27,7 @@ impl Scan<'_> {
         let argument =
             if self.settings.relative { Argument::relative(text)? } else { Argument::plain(text) };
         if argument.name.len() > PATH_MAX {
-            self.general(format!("skipping overly long name: {}", lossy(&argument.name)));
+            self.general(&[b"skipping overly long name: ", &argument.name]);
             return Ok(());
         }
         if argument.sends_root && !self.root_sent {
@@ -116,7 +116,13 @@ impl Scan<'_> {
             let one_level = !self.settings.recursive && argument.contents;
             let scanned = self.settings.recursive || one_level;
             let role = if scanned { DirectoryRole::Top } else { DirectoryRole::Empty };
-            let place = Located { base: number, at: Arc::clone(base), scanned, device: stat.dev };
+            let place = Located {
+                base: number,
+                at: Arc::clone(base),
+                scanned,
+                device: stat.dev,
+                absolute: false,
+            };
             let Some(entry) = self.entry(name, &stat, role, &place, None)? else { return Ok(()) };
             let is_root = matches!(name.as_slice(), b"." | b"/.");
             let parent = parent_of(name);
@@ -136,8 +142,13 @@ impl Scan<'_> {
         if self.is_hidden(name, false) {
             return Ok(());
         }
-        let place =
-            Located { base: number, at: Arc::clone(base), scanned: false, device: stat.dev };
+        let place = Located {
+            base: number,
+            at: Arc::clone(base),
+            scanned: false,
+            device: stat.dev,
+            absolute: false,
+        };
         if let Some(entry) = self.entry(name, &stat, DirectoryRole::default(), &place, None)? {
             if self.emitter.is_incremental() {
                 self.place_incremental(parent_of(name), entry, place)?;
@@ -193,8 +204,13 @@ impl Scan<'_> {
                         let Ok((number, base)) = self.base(&holder, &above) else {
                             return Ok(());
                         };
-                        let place =
-                            Located { base: number, at: base, scanned: false, device: stat.dev };
+                        let place = Located {
+                            base: number,
+                            at: base,
+                            scanned: false,
+                            device: stat.dev,
+                            absolute: false,
+                        };
                         let entry =
                             self.entry(&name, &stat, DirectoryRole::Implied, &place, None)?;
                         if let Some(entry) = entry {
@@ -223,7 +239,8 @@ impl Scan<'_> {
     fn send_implied_root(&mut self, argument: &Argument) -> Result<()> {
         let Ok((number, base)) = self.base(&argument.directory, b"") else { return Ok(()) };
         let Ok(stat) = base.root.top().stat(checked(b".")) else { return Ok(()) };
-        let place = Located { base: number, at: base, scanned: false, device: stat.dev };
+        let place =
+            Located { base: number, at: base, scanned: false, device: stat.dev, absolute: false };
         if let Some(entry) = self.entry(b".", &stat, DirectoryRole::Implied, &place, None)? {
             self.push(entry, &place)?;
         }
@@ -281,7 +298,8 @@ impl Scan<'_> {
         };
         let what = if self.settings.relative { "link_stat" } else { "change_dir" };
         if self.settings.relative && error.is_missing() {
-            self.tell_system(format!("{what} {} failed", self.quote(&shown)).into_bytes(), error);
+            let parts = [what.as_bytes(), b" ", &self.quote(&shown), b" failed"];
+            self.tell_system(&parts, error);
         } else {
             self.general_system(what, &shown, error);
         }
@@ -301,8 +319,13 @@ impl Scan<'_> {
                 MissingArguments::Ignore => return Ok(()),
                 MissingArguments::Delete => {
                     let entry = FileEntry { name: argument.name.clone(), ..FileEntry::default() };
-                    let place =
-                        Located { base: number, at: Arc::clone(base), scanned: false, device: 0 };
+                    let place = Located {
+                        base: number,
+                        at: Arc::clone(base),
+                        scanned: false,
+                        device: 0,
+                        absolute: false,
+                    };
                     if self.emitter.is_incremental() {
                         return self.place_incremental(parent_of(&argument.name), entry, place);
                     }
@@ -313,13 +336,10 @@ impl Scan<'_> {
         }
         let shown = base.show(&argument.name);
         if self.leads_out(error) {
-            self.tell_system(
-                format!("send_files failed to open {}", self.quote(&shown)).into_bytes(),
-                error,
-            );
+            self.tell_system(&[b"send_files failed to open ", &self.quote(&shown)], error);
             return Ok(());
         }
-        self.tell_system(format!("link_stat {} failed", self.quote(&shown)).into_bytes(), error);
+        self.tell_system(&[b"link_stat ", &self.quote(&shown), b" failed"], error);
         if !error.is_missing() {
             self.fail(IoErrors::GENERAL);
         }

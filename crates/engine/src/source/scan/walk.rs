@@ -6,7 +6,7 @@ use syncline_wire::IoErrors;
 use syncline_wire::list::{DirectoryRole, PATH_MAX};
 
 use super::super::tree::{Base, checked};
-use super::{Located, Scan, filter_failed, lossy};
+use super::{Located, Scan, filter_failed};
 use crate::{Event, Notice, Problem, Result, Role, Severity};
 
 impl Scan<'_> {
@@ -98,8 +98,7 @@ impl Scan<'_> {
         };
         if let Some(error) = &listing.error {
             let shown = base.show(name);
-            let text = format!("readdir({})", self.quote(&shown));
-            self.tell_system(text.into_bytes(), error);
+            self.tell_system(&[b"readdir(", &self.quote(&shown), b")"], error);
             self.fail(IoErrors::GENERAL);
         }
         self.add_listing(name, place, &directory, &listing)
@@ -112,17 +111,18 @@ impl Scan<'_> {
         directory: &Dir,
         listing: &Listing,
     ) -> Result<()> {
+        let slash: &[u8] = if place.absolute && !name.starts_with(b"/") { b"/" } else { b"" };
         let mut path = if matches!(name, b"." | b"/.") {
             name[..name.len() - 1].to_vec()
         } else {
-            [name, b"/"].concat()
+            [slash, name, b"/"].concat()
         };
         let length = path.len();
         for child in listing.iter() {
             path.truncate(length);
             path.extend_from_slice(child.name.as_bytes());
             if path.len() > PATH_MAX {
-                self.general(format!("skipping overly long name: {}", lossy(&path)));
+                self.general(&[b"skipping overly long name: ", &path]);
                 continue;
             }
             let stat = match child.stat {
@@ -134,11 +134,9 @@ impl Scan<'_> {
                 }
                 Err(errno) => {
                     let shown = place.at.show(&path);
-                    self.monitor.failed(
-                        Role::Sender,
-                        format!("readlink_stat({}) failed", self.quote(&shown)),
-                        &errno.into(),
-                    );
+                    let error = syncline_fs::Error::new(syncline_fs::Op::Stat, &path, errno);
+                    let parts = [&b"readlink_stat("[..], &self.quote(&shown), b") failed"];
+                    self.tell_system(&parts, &error);
                     self.fail(IoErrors::GENERAL);
                     continue;
                 }
@@ -167,16 +165,16 @@ impl Scan<'_> {
                     }
                     let shown = place.at.show(name);
                     if self.leads_out(&error) {
-                        let text = format!("send_files failed to open {}", self.quote(&shown));
-                        self.tell_system(text.into_bytes(), &error);
+                        let parts = [&b"send_files failed to open "[..], &self.quote(&shown)];
+                        self.tell_system(&parts, &error);
                         return Ok(());
                     }
                     if error.is_missing() {
-                        let text = format!("symlink has no referent: {}", self.quote(&shown));
+                        let text = [b"symlink has no referent: ", &self.quote(&shown)[..]].concat();
                         self.monitor.problem(Problem::new(Severity::Transfer, text));
                     } else {
                         self.tell_system(
-                            format!("readlink_stat({}) failed", self.quote(&shown)).into_bytes(),
+                            &[b"readlink_stat(", &self.quote(&shown), b") failed"],
                             &error,
                         );
                     }

@@ -413,7 +413,9 @@ impl Serve<'_> {
         let base = self.base(index).ok();
         let base = base.as_deref();
         let top = base.map_or(&b""[..], Base::top);
-        let event = ItemEvent { entry, flags: item.flags, top, leader, target: None, base, moved };
+        let (target, dressed) = (None, false);
+        let event =
+            ItemEvent { entry, flags: item.flags, top, leader, target, base, moved, dressed };
         self.monitor.tell(&Event::Item(event));
     }
 

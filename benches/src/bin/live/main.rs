@@ -2,6 +2,9 @@
 //! with its own source and its own stock daemon on loopback.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for a person")]
 
+mod faults;
+mod relay;
+
 use std::fs;
 use std::io::{self, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -17,10 +20,11 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use syncline_benches::live::{Tree, cpu_of, percentile, tree};
 
 const HELP: &str = "\
-live [--tools ours,lsyncd,loop] [--jobs NAME,…] [--small N]
+live [--tools ours,lsyncd,loop] [--jobs NAME,…] [--small N] [--seed N]
 
 Runs each job with each tool: time until the target is equal, processor seconds of the tool, sessions
-that the daemon counted, bytes that it received. `-` is: not equal in two minutes, or not counted.
+that the daemon counted, bytes that it received, and what else there is to say of the job. `-` is: not
+equal in two minutes, or not counted. --seed is that of the job `stress`; full-disk needs root.
 ";
 
 /// How long a job may take.
@@ -42,6 +46,18 @@ const JOBS: &[Job] = &[
     ("rename-file", rename_file),
     ("rm-rf", rm_rf),
     ("swap", swap),
+    ("slow-writer", faults::slow_writer),
+    ("rename-busy", faults::rename_busy),
+    ("types", faults::types),
+    ("overflow", faults::overflow),
+    ("stress", faults::stress),
+    ("down-30", faults::down_30),
+    ("kill9", faults::kill_9),
+    ("slow-target", faults::slow_target),
+    ("full-disk", faults::full_disk),
+    ("cut", faults::cut),
+    ("empty-root", faults::empty_root),
+    ("start", faults::start),
     ("idle", idle),
 ];
 
@@ -52,14 +68,31 @@ struct Figures {
     spread: Vec<f64>,
     /// Seconds until equal; none if that never was.
     seconds: Option<f64>,
+    /// What else there is to say.
+    note: String,
+}
+
+/// How jobs are wanted.
+#[derive(Clone, Copy)]
+struct Wanted {
+    small: usize,
+    seed: u64,
 }
 
 /// One tool at work.
 struct Bench {
     top: tempfile::TempDir,
-    daemon: Child,
-    tool: Child,
-    small: usize,
+    port: u16,
+    daemon: Option<Child>,
+    name: String,
+    tool: Option<Child>,
+    /// Further targets, by their addresses.
+    others: Vec<String>,
+    /// Between the tool and its first target, if there is one.
+    relay: Option<relay::Relay>,
+    /// The target is a file system of its own.
+    is_mounted: bool,
+    wanted: Wanted,
 }
 
 fn main() -> ExitCode {
@@ -74,7 +107,7 @@ fn main() -> ExitCode {
 
 fn measure() -> Result<(), String> {
     let (mut tools, mut jobs) = ("ours,lsyncd,loop".to_owned(), String::new());
-    let mut small = 60;
+    let mut asked = Wanted { small: 60, seed: 1 };
     let mut arguments = lexopt::Parser::from_env();
     let text = |error: lexopt::Error| error.to_string();
     while let Some(argument) = arguments.next().map_err(text)? {
@@ -86,7 +119,10 @@ fn measure() -> Result<(), String> {
                 jobs = arguments.value().and_then(ValueExt::string).map_err(text)?;
             }
             Long("small") => {
-                small = arguments.value().and_then(|value| value.parse()).map_err(text)?;
+                asked.small = arguments.value().and_then(|value| value.parse()).map_err(text)?;
+            }
+            Long("seed") => {
+                asked.seed = arguments.value().and_then(|value| value.parse()).map_err(text)?;
             }
             Long("help") => {
                 print!("{HELP}");
@@ -96,16 +132,18 @@ fn measure() -> Result<(), String> {
         }
     }
     let wanted = |name: &str| jobs.is_empty() || jobs.split(',').any(|job| job == name);
-    println!("| job | tool | p50 ms | p95 ms | max ms | equal s | cpu s | sessions | received |");
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!(
+        "| job | tool | p50 ms | p95 ms | max ms | equal s | cpu s | sessions | received | note |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|");
     for (name, job) in JOBS.iter().filter(|(name, _)| wanted(name)) {
         for tool in tools.split(',') {
-            run(name, *job, tool, small).map_err(|error| format!("{name} by {tool}: {error}"))?;
+            run(name, *job, tool, asked).map_err(|error| format!("{name} by {tool}: {error}"))?;
         }
     }
     if wanted("burst-new-10000") {
         println!(
-            "| one plain stock push of burst-new-10000 | rsync | | | | {:.2} | | | |",
+            "| one plain stock push of burst-new-10000 | rsync | | | | {:.2} | | | | |",
             plain_push().map_err(|error| error.to_string())?
         );
     }
@@ -116,12 +154,13 @@ fn run(
     name: &str,
     job: fn(&mut Bench) -> io::Result<Figures>,
     tool: &str,
-    small: usize,
+    wanted: Wanted,
 ) -> io::Result<()> {
-    let mut bench = Bench::start(tool, small)?;
+    let mut bench = Bench::new(tool, wanted)?;
     bench.prepare(name)?;
+    bench.start()?;
     if bench.equal(Duration::from_secs(60)).is_none() {
-        println!("| {name} | {tool} | never equal at the start | | | | | | |");
+        println!("| {name} | {tool} | never equal at the start | | | | | | | |");
         return Ok(());
     }
     bench.rest();
@@ -137,26 +176,82 @@ fn run(
         None => "-".to_owned(),
     };
     println!(
-        "| {name} | {tool} | {} | {} | {} | {seconds} | {:.2} | {} | {} |",
+        "| {name} | {tool} | {} | {} | {} | {seconds} | {:.2} | {} | {} | {} |",
         spread(0.5),
         spread(0.95),
         spread(1.0),
-        after.0 - cpu,
+        // One that was started anew has its own account.
+        if after.0 < cpu { after.0 } else { after.0 - cpu },
         after.1 - sessions,
-        after.2 - received
+        after.2 - received,
+        figures.note
     );
     io::stdout().flush()
 }
 
 impl Bench {
-    fn start(tool: &str, small: usize) -> io::Result<Self> {
+    /// The place and the daemon, without the tool.
+    fn new(tool: &str, wanted: Wanted) -> io::Result<Self> {
         let top = tempfile::tempdir()?;
-        let (daemon, port) = serve(top.path())?;
-        let mut command = command_of(tool, top.path(), port)?;
-        let log = fs::File::create(top.path().join("tool.log"))?;
+        for name in ["src/w", "dst"] {
+            fs::create_dir_all(top.path().join(name))?;
+        }
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let (name, daemon) = (tool.to_owned(), None);
+        let (tool, others, relay) = (None, Vec::new(), None);
+        let is_mounted = false;
+        let mut bench = Self { top, port, daemon, name, tool, others, relay, is_mounted, wanted };
+        bench.daemon_up()?;
+        Ok(bench)
+    }
+
+    /// Starts the tool.
+    fn start(&mut self) -> io::Result<()> {
+        let port = self.relay.as_ref().map_or(self.port, relay::Relay::port);
+        let mut urls = vec![format!("rsync://127.0.0.1:{port}/m/")];
+        urls.extend_from_slice(&self.others);
+        let mut command = command_of(&self.name, self.top.path(), &urls)?;
+        let path = self.top.path().join("tool.log");
+        let log = fs::OpenOptions::new().create(true).append(true).open(path)?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
-        let tool = command.spawn()?;
-        Ok(Self { top, daemon, tool, small })
+        self.tool = Some(command.spawn()?);
+        Ok(())
+    }
+
+    fn daemon_up(&mut self) -> io::Result<()> {
+        self.daemon = Some(serve(self.top.path(), self.port)?);
+        Ok(())
+    }
+
+    fn daemon_down(&mut self) -> io::Result<()> {
+        let Some(mut daemon) = self.daemon.take() else { return Ok(()) };
+        daemon.kill()?;
+        daemon.wait().map(drop)
+    }
+
+    /// A signal for the tool and all that it started.
+    fn signal(&self, signal: Signal) {
+        let process = self.tool.as_ref().and_then(|tool| Pid::from_raw(tool.id().cast_signed()));
+        if let Some(group) = process {
+            // It may have ended.
+            let _ = kill_process_group(group, signal);
+        }
+    }
+
+    fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        if let Some(mut tool) = self.tool.take() {
+            let _ = tool.wait();
+        }
+    }
+
+    /// Resident memory of the tool in megabytes.
+    fn memory(&self) -> f64 {
+        let process = self.tool.as_ref().map_or(0, Child::id);
+        let text = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<f64>().ok());
+        number.unwrap_or_default() / 1024.0
     }
 
     fn source(&self, name: &str) -> PathBuf {
@@ -168,7 +263,7 @@ impl Bench {
     }
 
     /// What must be there before the job.
-    fn prepare(&self, name: &str) -> io::Result<()> {
+    fn prepare(&mut self, name: &str) -> io::Result<()> {
         match name {
             "burst-old" | "unlink-old" => {
                 for directory in 0..20 {
@@ -184,7 +279,7 @@ impl Bench {
             "rename-file" => fs::write(self.source("big"), noise(20 << 20, 2)),
             "rename-dir" | "rm-rf" => self.fill("tree", 2000, 3000),
             "latency-edit" => {
-                for number in 0..self.small {
+                for number in 0..self.wanted.small {
                     fs::write(self.source(&format!("w/f{number}")), noise(200, 3))?;
                 }
                 Ok(())
@@ -193,6 +288,15 @@ impl Bench {
                 fs::write(self.source("a"), "one")?;
                 fs::write(self.source("b"), "two")
             }
+            "rename-busy" => self.fill("busy0", 200, 300),
+            "down-30" | "empty-root" => self.fill("tree", 200, 300),
+            "slow-target" => self.make_slow_targets(),
+            "full-disk" => self.mount_target(),
+            "cut" => {
+                self.relay = Some(relay::Relay::start(self.port, None)?);
+                Ok(())
+            }
+            "start" => self.fill_for_start(),
             "idle" => (0..10_000).try_for_each(|number| {
                 fs::create_dir_all(self.source(&format!("i{}/d{number}", number % 100)))
             }),
@@ -249,7 +353,7 @@ impl Bench {
             line.split_once("received ")?.1.split(' ').next()?.replace(',', "").parse().ok()
         };
         let received = log.lines().filter_map(bytes).sum();
-        (cpu_of(self.tool.id()), sessions as u64, received)
+        (cpu_of(self.tool.as_ref().map_or(0, Child::id)), sessions as u64, received)
     }
 
     /// Milliseconds until something is so.
@@ -269,25 +373,26 @@ impl Bench {
 
 impl Drop for Bench {
     fn drop(&mut self) {
-        if let Some(group) = Pid::from_raw(self.tool.id().cast_signed()) {
-            let _ = kill_process_group(group, Signal::KILL);
+        self.kill();
+        let _ = self.daemon_down();
+        if self.is_mounted {
+            let _ = Command::new("umount").arg("-l").arg(self.target("")).status();
         }
-        let _ = self.tool.wait();
-        let _ = self.daemon.kill();
-        let _ = self.daemon.wait();
     }
 }
 
-fn command_of(tool: &str, top: &Path, port: u16) -> io::Result<Command> {
-    let (source, url) = (top.join("src"), format!("rsync://127.0.0.1:{port}/m/"));
+fn command_of(tool: &str, top: &Path, urls: &[String]) -> io::Result<Command> {
+    let source = top.join("src");
     let source = source.display();
+    let each = |line: &dyn Fn(&String) -> String| urls.iter().map(line).collect::<String>();
     match tool {
         "ours" => {
             let program = std::env::current_exe()?.with_file_name("synclive");
             let conf = top.join("synclive.toml");
             let state = top.join("state");
+            let targets = each(&|url| format!("[[mirror.target]]\nurl = \"{url}\"\n"));
             let text = format!(
-                "state-dir = \"{}\"\n[[mirror]]\nsource = \"{source}\"\n[[mirror.target]]\nurl = \"{url}\"\n",
+                "state-dir = \"{}\"\n[[mirror]]\nsource = \"{source}\"\n{targets}",
                 state.display()
             );
             fs::write(&conf, text)?;
@@ -298,8 +403,13 @@ fn command_of(tool: &str, top: &Path, port: u16) -> io::Result<Command> {
         "lsyncd" => {
             let conf = top.join("lsyncd.lua");
             let place = top.display();
+            let targets = each(&|url| {
+                format!(
+                    "sync{{default.rsync, source=\"{source}\", target=\"{url}\", delay=1, rsync={{archive=true}}}}\n"
+                )
+            });
             let text = format!(
-                "settings{{nodaemon=true, logfile=\"{place}/l.log\", statusFile=\"{place}/l.st\"}}\nsync{{default.rsync, source=\"{source}\", target=\"{url}\", delay=1, rsync={{archive=true}}}}\n"
+                "settings{{nodaemon=true, insist=true, logfile=\"{place}/l.log\", statusFile=\"{place}/l.st\"}}\n{targets}"
             );
             fs::write(&conf, text)?;
             let mut command = Command::new("lsyncd");
@@ -308,10 +418,10 @@ fn command_of(tool: &str, top: &Path, port: u16) -> io::Result<Command> {
         }
         "loop" => {
             let events = "close_write,modify,delete,create,attrib,move";
-            let push = format!("rsync -a --delete {source}/ {url}");
+            let push = each(&|url| format!("rsync -a --delete {source}/ {url}; "));
             let mut command = Command::new("sh");
             command.arg("-c").arg(format!(
-                "{push}; inotifywait -mrq -e {events} {source}/ | while read f; do {push}; done"
+                "{push} inotifywait -mrq -e {events} {source}/ | while read f; do {push} done"
             ));
             Ok(command)
         }
@@ -321,7 +431,7 @@ fn command_of(tool: &str, top: &Path, port: u16) -> io::Result<Command> {
 
 fn latency(bench: &mut Bench) -> io::Result<Figures> {
     let mut figures = Figures::default();
-    for number in 0..bench.small {
+    for number in 0..bench.wanted.small {
         let (body, name) = (noise(200, number as u64), format!("w/f{number}"));
         fs::write(bench.source(&name), &body)?;
         let path = bench.target(&name);
@@ -334,7 +444,7 @@ fn latency(bench: &mut Bench) -> io::Result<Figures> {
 
 fn latency_edit(bench: &mut Bench) -> io::Result<Figures> {
     let mut figures = Figures::default();
-    for number in 0..bench.small {
+    for number in 0..bench.wanted.small {
         let name = format!("w/f{number}");
         let (source, target) = (bench.source(&name), bench.target(&name));
         let taken = match number % 5 {
@@ -445,16 +555,20 @@ fn swap(bench: &mut Bench) -> io::Result<Figures> {
 }
 
 fn idle(bench: &mut Bench) -> io::Result<Figures> {
-    bench.job(|| {
+    let mut figures = bench.job(|| {
         sleep(Duration::from_secs(60));
         Ok(())
-    })
+    })?;
+    figures.note = format!("{:.1} MB", bench.memory());
+    Ok(figures)
 }
 
 /// Seconds that the stock program takes for the largest burst.
 fn plain_push() -> io::Result<f64> {
     let top = tempfile::tempdir()?;
-    let (mut daemon, port) = serve(top.path())?;
+    fs::create_dir(top.path().join("dst"))?;
+    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let mut daemon = serve(top.path(), port)?;
     fill(&top.path().join("src"), 10_000, 400)?;
     let begun = Instant::now();
     let mut command = Command::new("rsync");
@@ -466,12 +580,8 @@ fn plain_push() -> io::Result<f64> {
     pushed.map(|_| seconds)
 }
 
-/// A stock daemon whose module is `dst`, and its port.
-fn serve(top: &Path) -> io::Result<(Child, u16)> {
-    for name in ["src/w", "dst"] {
-        fs::create_dir_all(top.join(name))?;
-    }
-    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+/// A stock daemon whose module is `dst`.
+fn serve(top: &Path, port: u16) -> io::Result<Child> {
     let owner = if rustix::process::geteuid().is_root() { "uid = 0\ngid = 0\n" } else { "" };
     let conf = format!(
         "use chroot = no\nmunge symlinks = no\n{owner}read only = no\nlog file = {}\n[m]\npath = {}\n",
@@ -486,7 +596,7 @@ fn serve(top: &Path) -> io::Result<(Child, u16)> {
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
         sleep(Duration::from_millis(5));
     }
-    Ok((daemon, port))
+    Ok(daemon)
 }
 
 /// Files in twenty nested directories.
