@@ -30,8 +30,6 @@ const ELSEWHERE: &[(OptionId, &str)] = &[
     (OptionId::Dparam, "suite daemon"),
     (OptionId::Detach, "suite daemon"),
     (OptionId::Crtimes, "suite cli: refused on Linux"),
-    (OptionId::Preallocate, "no file tells of it when it is complete"),
-    (OptionId::Fsync, "no file tells of it"),
 ];
 
 /// What a script printed: on standard output, and on standard error.

@@ -102,6 +102,8 @@ pub(crate) fn run(session: Session<'_>, mut entry: Entry, request: Request) -> u
     let observe = |voice: ServerVoice| {
         let told = Told { voice: voice.clone(), log: log.clone() };
         let report = Report::new(clients, Box::new(told));
+        // Below 29 it is this end that names what it makes.
+        report.set_protocol(protocol);
         let monitor =
             Monitor::new(Arc::new(Observed { report, voice, transfers, log: log.clone() }));
         watched = Some(monitor.clone());

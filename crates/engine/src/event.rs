@@ -233,6 +233,8 @@ pub struct ItemEvent<'a> {
     pub top: &'a [u8],
     /// The file a hard link was made to.
     pub leader: Option<&'a [u8]>,
+    /// What a symlink leads to here, where that is not what the source says.
+    pub target: Option<&'a [u8]>,
     /// Where a source of ours finds it.
     pub base: Option<&'a Base>,
     /// What moved, once the item is handled; none while it begins.

@@ -16,6 +16,8 @@ use crate::{Charset, Error, ExitCode, Interrupt, Module, Monitor, OperatorPaths,
 pub struct Job {
     /// What was asked for. On a server what the client passed on.
     pub options: Options,
+    /// What the receiving end of a local run goes by, where `-M` told it something of its own.
+    pub receiving: Option<Box<Options>>,
     /// Where the process is, and what it may do there.
     pub place: Place,
     /// The module a daemon serves; none elsewhere.
@@ -52,6 +54,7 @@ impl Job {
         Self {
             paths: OperatorPaths::of(&options),
             options,
+            receiving: None,
             place,
             module: None,
             exact: false,

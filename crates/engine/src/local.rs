@@ -15,7 +15,9 @@ use crossbeam_channel::{Receiver, Sender, bounded, never, select, unbounded};
 use syncline_delta::SearchIndex;
 use syncline_filter::{Filter, Rules, Side};
 use syncline_fs::{OpenSource, SourceFile, Stat};
-use syncline_options::options::{Append, FilesFrom, SuperUser};
+use syncline_options::Options;
+use syncline_options::options::{Append, FilesFrom};
+use syncline_options::values::chmod::Chmod;
 use syncline_options::values::flags::Debug;
 use syncline_wire::list::{EntryRef, FileList, FileLists, IdNames};
 use syncline_wire::{CompatFlags, IoErrors, Item, Side as WireSide};
@@ -198,16 +200,16 @@ fn run(
     })
 }
 
-/// What the sink is to do: `-M` speaks to it alone.
+/// What the sink is to do: `-M` speaks to it alone. How the ends are joined is the same for both.
 fn sink_job(job: &Job) -> Job {
     let mut sink = job.clone();
-    for word in &job.options.connection.remote_options {
-        sink.options.attributes.super_user = match word.as_slice() {
-            b"--fake-super" => SuperUser::Fake,
-            b"--super" => SuperUser::Yes,
-            b"--no-super" => SuperUser::No,
-            _ => continue,
-        };
+    // Between two ends of one process these are the source's (behaviour.md 3.4).
+    sink.options.attributes.munge_links = None;
+    sink.options.attributes.chmod = Chmod::default();
+    if let Some(receiving) = &job.receiving {
+        sink.options = Options::clone(receiving);
+        sink.options.connection = job.options.connection.clone();
+        sink.options.batch = job.options.batch.clone();
     }
     sink
 }

@@ -246,9 +246,11 @@ fn triads(mode: u32) -> [u8; 3] {
 impl Object<'_> {
     /// Its list; none where it has none beyond its mode, or the file system knows no lists.
     pub fn acl(&self, kind: AclKind) -> Result<Option<Acl>> {
-        if self.fakes() {
-            return self.faked_acl(kind);
-        }
+        if self.fakes() { self.faked_acl(kind) } else { self.real_acl(kind) }
+    }
+
+    /// The list that the kernel goes by.
+    pub(crate) fn real_acl(&self, kind: AclKind) -> Result<Option<Acl>> {
         let corrupt = || Error::Corrupt {
             path: self.path().as_bytes().into(),
             attribute: match kind {

@@ -36,12 +36,13 @@ pub fn with_executability_of(source: u32, existing: u32) -> u32 {
 }
 
 impl Dir {
-    /// What takes the place of `umask` for new objects in this directory: the directory's default ACL, if it has one.
+    /// What takes the place of the umask for new objects in this directory: the directory's default ACL, if it has one.
     /// `path` names the directory in errors.
-    pub fn creation_mask(&self, path: RelPath<'_>, umask: u32) -> Result<u32> {
+    pub fn creation_mask(&self, path: RelPath<'_>) -> Result<Option<u32>> {
         let here: Place<'_> = self.place(RelPath::ROOT);
-        let acl = Object::from(&here).acl(AclKind::Default).map_err(|error| error.on(path))?;
-        Ok(acl.map_or(umask, |acl| !acl.mode() & 0o777))
+        // What new objects really inherit, whatever is stored beside it.
+        let acl = Object::from(&here).real_acl(AclKind::Default).map_err(|error| error.on(path))?;
+        Ok(acl.map(|acl| !acl.mode() & 0o777))
     }
 }
 

@@ -38,6 +38,8 @@ const SERVE_ONLY_OPTIONS: &[OptionId] = &[
     OptionId::ServeWriteOnly,
     OptionId::ServeMunge,
     OptionId::ServeNoDelete,
+    OptionId::ServeNoOverwrite,
+    OptionId::ServeAbsolute,
 ];
 
 type Check = Result<(), UsageError>;
@@ -47,12 +49,16 @@ pub(crate) fn finish(mut draft: Draft, bare: bool) -> Result<Command, UsageError
     if draft.version > 0 {
         return Ok(Command::Version { json: draft.version > 1 });
     }
-    let serving = draft.serve_access.is_some() || draft.serve_munge || draft.serve_no_delete;
+    let serving = draft.serve_access.is_some()
+        || draft.serve_munge
+        || draft.serve_no_delete
+        || draft.serve_no_overwrite
+        || draft.serve_absolute;
     if let Some(dir) = draft.serve_only.take() {
         let alone = draft.o.used.iter().all(|(id, _)| SERVE_ONLY_OPTIONS.contains(id));
         if !alone || !draft.o.arguments.is_empty() {
             return Err(UsageError::Ours(
-                "--serve-only takes --ro, --wo, --munge and --no-del beside it, nothing else",
+                "--serve-only takes --ro, --wo, --munge, --no-del, --no-overwrite and --absolute beside it, nothing else",
             ));
         }
         return Ok(Command::ServeOnly(ServeOnly {
@@ -60,10 +66,14 @@ pub(crate) fn finish(mut draft: Draft, bare: bool) -> Result<Command, UsageError
             access: draft.serve_access.unwrap_or_default(),
             munge: draft.serve_munge,
             no_delete: draft.serve_no_delete,
+            no_overwrite: draft.serve_no_overwrite,
+            absolute: draft.serve_absolute,
         }));
     }
     if serving {
-        return Err(UsageError::Ours("--ro, --wo, --munge and --no-del need --serve-only"));
+        return Err(UsageError::Ours(
+            "--ro, --wo, --munge, --no-del, --no-overwrite and --absolute need --serve-only",
+        ));
     }
     options(&mut draft)?;
     let options = draft.o;
@@ -459,7 +469,12 @@ mod tests {
             panic!("a good line")
         };
         assert_eq!((serve.dir.as_slice(), serve.access), (&b"/srv"[..], Access::ReadOnly));
-        assert!(serve.no_delete && !serve.munge);
+        assert!(serve.no_delete && !serve.munge && !serve.no_overwrite && !serve.absolute);
+        let Ok(Command::ServeOnly(serve)) = parse("--serve-only /srv --no-overwrite --absolute")
+        else {
+            panic!("a good line")
+        };
+        assert!(serve.no_overwrite && serve.absolute && !serve.no_delete);
         assert!(matches!(parse("--serve-only /srv -a"), Err(UsageError::Ours(_))));
         assert!(matches!(parse("--serve-only /srv x"), Err(UsageError::Ours(_))));
         assert!(matches!(parse("--ro a b"), Err(UsageError::Ours(_))));

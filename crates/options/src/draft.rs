@@ -78,6 +78,8 @@ pub(crate) struct Draft {
     pub(crate) serve_access: Option<Access>,
     pub(crate) serve_munge: bool,
     pub(crate) serve_no_delete: bool,
+    pub(crate) serve_no_overwrite: bool,
+    pub(crate) serve_absolute: bool,
 }
 
 impl Draft {
@@ -126,6 +128,8 @@ impl Draft {
             serve_access: None,
             serve_munge: false,
             serve_no_delete: false,
+            serve_no_overwrite: false,
+            serve_absolute: false,
         }
     }
 

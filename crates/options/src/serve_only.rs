@@ -25,4 +25,8 @@ pub struct ServeOnly {
     pub munge: bool,
     /// Delete nothing.
     pub no_delete: bool,
+    /// Leave every file that is there as it is.
+    pub no_overwrite: bool,
+    /// Clients may name the directory by its path here.
+    pub absolute: bool,
 }

@@ -19,12 +19,45 @@ use syncline_engine::{
 use syncline_filter::Rules;
 use syncline_options::options::{ArgumentProtection, SuperUser};
 use syncline_options::values::flags::{Debug, Info};
+use syncline_options::{
+    Command, Form, Options, Packing, Refusals, Remote, Transport, Word, parse_server,
+};
 use syncline_options::{Direction as Way, Job as Arguments};
-use syncline_options::{Form, Options, Packing, Remote, Transport};
 
 use crate::output::Streams;
 use crate::password::Passwords;
 use crate::{daemon, parallel, script, signals};
+
+/// The options of a local copy's receiving end, if `-M` has any for it: those of the command line, and these behind
+/// them.
+fn receiving_options(options: &Options) -> Result<Option<Options>, Error> {
+    let words = &options.connection.remote_options;
+    if words.is_empty() {
+        return Ok(None);
+    }
+    let wrong = |text: String| Error::fatal(ExitCode::STREAM, text);
+    let context = crate::context();
+    let theirs = parse_server(words, &context, &Refusals::default());
+    if let Some(error) = theirs.error {
+        return Err(wrong(error.to_string()));
+    }
+    if theirs.options.output.log_file.is_some() || theirs.options.connection.dry_run {
+        let text = "rsync: a local copy is one process: --log-file and --dry-run hold for both ends, without -M";
+        return Err(wrong(text.into()));
+    }
+    let mut all: Vec<Word> = std::env::args_os().skip(1).map(OsStringExt::into_vec).collect();
+    let end = all.iter().position(|word| word == b"--").unwrap_or(all.len());
+    all.splice(end..end, words.iter().cloned());
+    match syncline_options::parse(&all, &context) {
+        Ok(Command::Transfer(mut both)) => {
+            both.attributes.munge_links = theirs.options.attributes.munge_links;
+            both.attributes.chmod = theirs.options.attributes.chmod;
+            Ok(Some(*both))
+        }
+        Ok(_) => Ok(None),
+        Err(error) => Err(wrong(error.to_string())),
+    }
+}
 
 /// Does what the command line asks for.
 pub(crate) fn run(options: Options) -> ExitCode {
@@ -170,13 +203,17 @@ impl Run {
     }
 
     fn local(&self, sources: Vec<Vec<u8>>, destination: Option<Vec<u8>>) -> Ended {
+        let receiving = match receiving_options(&self.options) {
+            Ok(receiving) => receiving,
+            Err(error) => return (Err(error), Role::Client),
+        };
         let mut files = operator_files(self.job.paths.clone());
         let rules = match self.rules(&mut files) {
             Ok(rules) => rules,
             Err(error) => return (Err(error), Role::Client),
         };
         let plan = LocalPlan {
-            job: self.job.clone(),
+            job: Job { receiving: receiving.map(Box::new), ..self.job.clone() },
             sources,
             names: None,
             destination,

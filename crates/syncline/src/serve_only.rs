@@ -2,7 +2,9 @@
 //! directory: its command line is read here, never by a shell, its options are judged by the option table, every path is
 //! resolved beneath the directory, and the kernel takes everything else away before the first byte of the transfer is read.
 
-use std::os::unix::ffi::OsStringExt;
+use std::ffi::OsStr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 
 use syncline_daemon::Tree;
 use syncline_engine::{ExitCode, Job, Place};
@@ -35,6 +37,8 @@ struct Serving {
     words: Vec<Vec<u8>>,
     paths: Vec<Vec<u8>>,
     options: Options,
+    /// The directory's own path, where clients may name it.
+    own: Option<Vec<u8>>,
 }
 
 impl Serving {
@@ -44,11 +48,13 @@ impl Serving {
         })?;
         let (words, paths) = request(&command.into_vec())?;
         let context = crate::context();
-        let refusals = Refusals::for_module(refused(asked), true);
+        let refusals = Refusals::for_module(&refused(asked), true);
         let options = understand(&words, &context, &refusals)?;
         check_direction(asked, &options)?;
+        // Before there is another root.
+        let own = if asked.absolute { Some(own_path(&asked.dir)?) } else { None };
         let tree = Tree::enter(&asked.dir)?;
-        Ok(Self { tree, context, refusals, words, paths, options })
+        Ok(Self { tree, context, refusals, words, paths, options, own })
     }
 
     fn run(mut self, asked: &ServeOnly) -> Result<ExitCode, String> {
@@ -79,14 +85,16 @@ impl Serving {
         if asked.munge {
             self.options.attributes.munge_links = Some(true);
         }
+        self.options.select.ignore_existing |= asked.no_overwrite;
         self.tree.impose(&mut self.options)?;
         let paths = self
             .paths
             .iter()
             .filter(|word| !word.is_empty())
+            .map(|word| self.own.as_deref().map_or(word.as_slice(), |own| below(own, word)))
             .flat_map(|word| {
                 // A name that only looks like a pattern is itself, as in a shell. Nobody quoted secluded words.
-                let plain = if secluded { word.clone() } else { unescape(word) };
+                let plain = if secluded { word.to_vec() } else { unescape(word) };
                 self.tree.expand(word).unwrap_or_else(|| vec![self.tree.path(&plain)])
             })
             .collect();
@@ -98,11 +106,33 @@ impl Serving {
 }
 
 /// What the option table refuses beyond what it refuses every client: to become somebody else, and what the key may not.
-fn refused(asked: &ServeOnly) -> &'static [u8] {
+fn refused(asked: &ServeOnly) -> Vec<u8> {
+    let mut names = b"copy-as".to_vec();
     if asked.no_delete || asked.access == Access::ReadOnly {
-        b"copy-as delete remove-source-files remove-sent-files"
-    } else {
-        b"copy-as"
+        names.extend_from_slice(b" delete remove-source-files remove-sent-files");
+    }
+    if asked.no_overwrite {
+        // --ignore-existing guards the file's own name: these write to others.
+        names.extend_from_slice(b" backup backup-dir partial-dir delay-updates log-file");
+    }
+    names
+}
+
+/// The served directory's path without links.
+fn own_path(dir: &[u8]) -> Result<Vec<u8>, String> {
+    let dir = Path::new(OsStr::from_bytes(dir));
+    let found = dir.canonicalize();
+    found
+        .map(|path| path.into_os_string().into_vec())
+        .map_err(|error| format!("{}: {error}", dir.display()))
+}
+
+/// The part of a path below the served directory's own; another path as it is.
+fn below<'w>(own: &[u8], word: &'w [u8]) -> &'w [u8] {
+    match word.strip_prefix(own) {
+        Some(b"") => b".",
+        Some(rest) if rest.starts_with(b"/") => rest,
+        _ => word,
     }
 }
 

@@ -158,6 +158,58 @@ fn read_only_write_only_and_no_deletion_are_kept() {
 }
 
 #[test]
+fn what_is_there_stays_as_it_is_when_nothing_may_be_overwritten() {
+    let Some(scene) = Scene::new("what_is_there_stays_as_it_is_when_nothing_may_be_overwritten")
+    else {
+        return;
+    };
+    fs::write(scene.path("client/a.c"), "longer than before").unwrap();
+    fs::write(scene.path("client/new"), "new").unwrap();
+    for more in [&[][..], &["--inplace"], &["--append"], &["--whole-file", "-I"]] {
+        let words = [&["-t"], more, &["a.c", "new", "h:"]].concat();
+        let output = scene.stock(&["--no-overwrite"], &words);
+        assert!(output.status.success(), "{more:?}: {}", said(&output));
+        assert_eq!(scene.read("served/a.c").as_deref(), Some("a"), "{more:?}");
+        assert_eq!(scene.read("served/new").as_deref(), Some("new"));
+    }
+    for refused in
+        ["-b", "--backup-dir=sub", "--partial-dir=sub", "--delay-updates", "-M--log-file=a.c"]
+    {
+        let output = scene.stock(&["--no-overwrite"], &["-t", refused, "a.c", "h:"]);
+        assert!(!output.status.success(), "{refused}");
+        assert_eq!(scene.read("served/a.c").as_deref(), Some("a"), "{refused}");
+    }
+    let output = scene.stock(&[], &["-t", "a.c", "h:"]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(scene.read("served/a.c").as_deref(), Some("longer than before"));
+}
+
+#[test]
+fn the_directory_answers_to_its_own_path_when_that_is_asked_for() {
+    let Some(scene) = Scene::new("the_directory_answers_to_its_own_path_when_that_is_asked_for")
+    else {
+        return;
+    };
+    let served = scene.path("served").canonicalize().unwrap();
+    let named = |name: &str| format!("h:{}{name}", served.display());
+    for name in ["/sub/", "/sub/de*"] {
+        let output = scene.stock(&["--absolute"], &["-a", &named(name), "got/"]);
+        assert!(output.status.success(), "{name}: {}", said(&output));
+        assert_eq!(scene.read("client/got/deep").as_deref(), Some("deep"), "{name}");
+        fs::remove_dir_all(scene.path("client/got")).unwrap();
+    }
+    // Beside the directory there is nothing, and without the option its path means one below it.
+    let beside = format!("h:{}", scene.path("outside").display());
+    for (serve, source) in [(&["--absolute"][..], beside), (&[], named("/sub/"))] {
+        let output = scene.stock(serve, &["-a", &source, "got/"]);
+        assert!(!output.status.success(), "{source}");
+        assert!(
+            scene.read("client/got/deep").is_none() && scene.read("client/got/outside").is_none()
+        );
+    }
+}
+
+#[test]
 fn symlinks_are_made_harmless_when_that_is_asked_for() {
     let Some(scene) = Scene::new("symlinks_are_made_harmless_when_that_is_asked_for") else {
         return;

@@ -28,6 +28,8 @@ fn main() -> ExitCode {
 }
 
 fn run(mut words: Vec<Vec<u8>>) -> u8 {
+    // Each session has threads of its own; over months their heaps would come to much more than what they hold.
+    syncline_sys::heap::share();
     let command = words.first().and_then(|word| Command::named(word));
     if command.is_some() {
         words.remove(0);

@@ -159,7 +159,11 @@ impl<'a> Grower<'a> {
             path.push(format!("level-{level}-{}", "x".repeat(self.random.below(40))));
         }
         fs::create_dir_all(&path)?;
-        self.file(&path.join("bottom"))
+        self.file(&path.join("bottom"))?;
+        // Whoever comes a second later must not find other times.
+        let above = path.ancestors().take_while(|above| *above != folder);
+        let time = Timespec { tv_sec: TIMES[0], tv_nsec: 0 };
+        above.into_iter().try_for_each(|above| set_time(above, time))
     }
 
     fn name(&mut self) -> OsString {

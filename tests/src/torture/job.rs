@@ -206,13 +206,32 @@ fn avoid_defects(options: &mut Vec<&str>, mode: Mode) {
         options.push("-p");
         // It makes links and nodes like those of a basis directory without their attributes.
         options.retain(|option| *option != "--copy-dest=../basis");
+        // It removes links and nodes before it has sent their attributes.
+        options.retain(|option| *option != "--remove-source-files");
+    }
+    if options.contains(&"-U") {
+        // Below 30 its ends do not agree on where access times stand.
+        let old =
+            |option: &&str| ["--protocol=27", "--protocol=28", "--protocol=29"].contains(option);
+        options.retain(|option| !old(option));
+        // With attributes and without times it sets one second before 1970.
+        options.push("-t");
+        // It looks again at files whose special bits went with the owner: by then the sum has been read.
+        options.retain(|option| *option != "-c");
+        options.iter_mut().filter(|option| **option == "-rc").for_each(|option| *option = "-r");
     }
     if mode.transport == Transport::Daemon {
         // Refused, and then each end loses the other at its own moment.
         options.retain(|option| !["--copy-devices", "--write-devices"].contains(option));
     }
+    if options.contains(&"-M--fake-super") && mode.transport == Transport::Local {
+        // Its receiving end takes --append for a contradiction to --whole-file.
+        options.retain(|option| !option.starts_with("--append"));
+    }
     if fakes {
         options.retain(|option| *option != "-XX");
+        // It sets the times of stored links when it makes them.
+        options.retain(|option| !["-J", "--omit-link-times"].contains(option));
         // It stores a directory's lists and removes them again.
         options.retain(|option| *option != "-A" && *option != "-AX" && *option != "-aHAX");
         // It stores owners that it was not sent.

@@ -37,6 +37,8 @@ need_mount() { [ -e /dev/pts/ptmx ] || exit 77; }
 need_xattrs() { : >.t/x; setfattr -n user.t -v 1 .t/x 2>/dev/null || exit 77; }
 need_acls() { : >.t/x; setfacl -m u:1:7 .t/x 2>/dev/null || exit 77; }
 need_atimes() { echo x >.t/x; touch -a -d @1 .t/x; cat .t/x >/dev/null; [ "$(stat -c %X .t/x)" != 1 ] || exit 77; }
+need_strace() { strace -o .t/x true 2>/dev/null || { echo "SKIPPED: no strace" >&2; exit 77; }; }
+need_preallocation() { fallocate -l 4096 .t/x 2>/dev/null || { echo "SKIPPED: no fallocate" >&2; exit 77; }; }
 LONG=0123456789012345678901234567890123456789
 xattrs() { getfattr -d -m user "$1" | grep = || :; }
 acl() { getfacl -cnp "$1" | grep . ; }

@@ -219,7 +219,7 @@ fn digest_width(context: &Context<'_>) -> usize {
 /// Where the arrow points; with a width the arrow's place is kept in any case.
 fn link(item: &ItemEvent<'_>, context: &Context<'_>, width: usize, left: bool) -> Vec<u8> {
     let munged_target;
-    let (arrow, target): (&[u8], &[u8]) = match (item.leader, item.entry.target()) {
+    let (arrow, target): (&[u8], &[u8]) = match (item.leader, item.target.or(item.entry.target())) {
         (Some(leader), _) if !leader.is_empty() => (b" => ", leader),
         (_, Some(target)) if context.munges() => {
             munged_target = munged(target);

@@ -96,7 +96,8 @@ impl Keep {
         self.window.into()
     }
 
-    fn keeps_time(&self, kind: FileKind) -> bool {
+    /// Whether objects of a kind get their times.
+    pub(crate) fn keeps_time(&self, kind: FileKind) -> bool {
         match kind {
             FileKind::Directory => self.dir_times,
             FileKind::Symlink => self.link_times,
@@ -163,21 +164,24 @@ impl Keep {
     }
 
     /// What is told of a non-directory that stays. Stock looks at the mode after the owner was set, which takes special
-    /// bits away, and after the access list was, which brings the mode with it.
+    /// bits away, and after the access list was, which brings all other bits with it.
     pub(crate) fn told(&self, flags: ItemFlags, stat: &Stat, mode: Option<u32>) -> ItemFlags {
-        if flags.contains(ItemFlags::REPORT_ACL) {
-            return flags.without(ItemFlags::REPORT_PERMISSIONS);
-        }
         let owners = ItemFlags::REPORT_OWNER | ItemFlags::REPORT_GROUP;
-        let permissions = stat.permissions();
-        if !flags.intersects(owners) || permissions & 0o6000 == 0 || self.fakes {
+        let mut left = stat.permissions();
+        let mut told = flags;
+        let loses_bits = flags.intersects(owners) && left & 0o6000 != 0 && !self.fakes;
+        if loses_bits {
+            left &= if left & 0o010 == 0 { !0o4000 } else { !0o6000 };
+            told = told.without(owners);
+        }
+        let has_list = flags.contains(ItemFlags::REPORT_ACL);
+        if !loses_bits && !has_list {
             return flags;
         }
-        let left =
-            if permissions & 0o010 == 0 { permissions & !0o4000 } else { permissions & !0o6000 };
-        let rest = flags.without(owners | ItemFlags::REPORT_PERMISSIONS);
-        let differs = self.perms && mode.is_some_and(|mode| mode & 0o7777 != left);
-        if differs { rest | ItemFlags::REPORT_PERMISSIONS } else { rest }
+        let looked_at = if has_list { 0o7000 } else { 0o7777 };
+        let differs = self.perms && mode.is_some_and(|mode| (mode ^ left) & looked_at != 0);
+        told = told.without(ItemFlags::REPORT_PERMISSIONS);
+        if differs { told | ItemFlags::REPORT_PERMISSIONS } else { told }
     }
 
     /// What shall be set on the object whose record is `stat`.

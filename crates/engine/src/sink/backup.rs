@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 
 use syncline_fs::{
-    Attributes, BackupFor, Kind, Object, Obstruction, Place, Preserve, RelPathBuf, Root, Stat,
-    copy_object, is_unsafe_target,
+    AclKind, Attributes, BackupFor, Kind, Object, Obstruction, Place, Preserve, RelPathBuf, Root,
+    Stat, copy_object, is_unsafe_target,
 };
 
 use super::context::Context;
@@ -114,7 +114,11 @@ impl Backups {
             None => context.root().map_err(|_| missing(path))?,
         };
         let place = root.place(name.as_path())?;
-        copy_object(object, stat, &place, preserved(context), &context.temporaries)?;
+        let mut stat = *stat;
+        if !context.terms.protocol.has_nanoseconds() {
+            stat.mtime.nanos = 0;
+        }
+        copy_object(object, &stat, &place, preserved(context), &context.temporaries)?;
         context.monitor.notice(Notice::BackedUp { path, backup: &self.shown(path) });
         Ok(())
     }
@@ -193,7 +197,15 @@ fn copy_directory_attributes(context: &Context<'_>, made: &Place<'_>) {
     }
     // As with any new directory: what was inherited stays where permissions are not kept.
     let inherited = if context.keep.perms() { 0 } else { new.mode & 0o2000 };
+    let attributes = &context.options().attributes;
+    let from = root.place(made.path());
+    let from = from.as_ref().ok().map(Object::from);
+    let list = |kind| from.as_ref().and_then(|object| object.acl(kind).ok()).flatten();
+    let access = if attributes.acls { list(AclKind::Access) } else { None };
+    let default = if attributes.acls { list(AclKind::Default) } else { None };
     let wanted = Attributes {
+        access_acl: access.as_ref(),
+        default_acl: default.as_ref().map(Some),
         uid: context.keep.privileged.then_some(original.uid),
         gid: Some(original.gid),
         mode: Some(original.permissions() | inherited),

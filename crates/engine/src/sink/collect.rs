@@ -134,7 +134,7 @@ impl<'a> Collector<'a> {
     /// Owners and modes as they shall be here.
     fn adapt(&mut self, list: &mut FileList, names: &syncline_wire::list::IdNames) {
         let chmod = &self.job.options.attributes.chmod;
-        let changes_modes = !chmod.is_empty() && !self.job.is_local();
+        let changes_modes = !chmod.is_empty();
         if self.owners.is_identity() && !changes_modes {
             return;
         }

@@ -14,6 +14,7 @@ use super::attributes::Keep;
 use super::backup::Backups;
 use super::destination::Destination;
 use super::extras::Dressing;
+use crate::module::depth;
 use crate::source::Base;
 use crate::{
     Error, Event, ExitCode, ItemEvent, Job, Monitor, Moved, Problem, Result, Role, Severity, Terms,
@@ -116,7 +117,17 @@ impl<'a> Context<'a> {
     pub(crate) fn creation_mask(&self, directory: RelPath<'_>) -> u32 {
         let umask = self.keep.umask();
         let mask = self.root().ok().and_then(|root| root.directory(directory).ok());
-        mask.and_then(|held| held.creation_mask(directory, umask).ok()).unwrap_or(umask)
+        let Some(mask) = mask.and_then(|held| held.creation_mask(directory).ok()).flatten() else {
+            return umask;
+        };
+        let text = || {
+            let permissions = format!("{:o}", !mask & 0o777);
+            let name = if directory.is_root() { &b"."[..] } else { directory.as_bytes() };
+            [b"got ACL-based default perms ", permissions.as_bytes(), b" for directory ", name]
+                .concat()
+        };
+        self.monitor.trace(Debug::Acl, 1, text);
+        mask
     }
 
     /// How many entries the lists hold up to the one of this index, which is in the list of this number.
@@ -170,7 +181,15 @@ impl<'a> Context<'a> {
     ) {
         let leader = item.name.as_deref().filter(|name| !item.is_transfer() && !name.is_empty());
         let top = &self.destination.shown;
-        let event = ItemEvent { entry, flags: item.flags, top, leader, base, moved, dressed };
+        let sanitized = self
+            .job
+            .module
+            .as_ref()
+            .zip(entry.target())
+            .map(|(module, target)| module.sanitize_target(target, depth(entry.directory())));
+        let target = sanitized.as_deref();
+        let event =
+            ItemEvent { entry, flags: item.flags, top, leader, target, base, moved, dressed };
         self.monitor.tell(&Event::Item(event));
     }
 

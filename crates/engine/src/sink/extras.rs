@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use syncline_fs::{
-    Acl, AclKind, Attributes, Kind, Object, Place, RelPath, Stat, WantedXattrs, Xattrs,
+    Acl, AclKind, Attributes, Kind, Object, Place, RelPath, Stat, Time, WantedXattrs, Xattrs,
 };
 use syncline_wire::list::{EntryRef, FileKind, Xattr, XattrSet, XattrValue};
 use syncline_wire::{Item, ItemFlags};
 
-use super::attributes::Times;
+use super::attributes::{Times, time_of};
 use super::context::Context;
 use super::destination::checked;
 use crate::extras::{XattrNames, from_wire};
@@ -288,7 +288,8 @@ impl Context<'_> {
         if !dress.unknown.is_empty() || !same_kind(&stat, undressed.kind) {
             return Ok(());
         }
-        let wanted = dress.put_on(Attributes::default(), &ours);
+        let own = Attributes { mtime: undressed.mtime, ..Attributes::default() };
+        let wanted = dress.put_on(own, &ours);
         self.set_attributes(Role::Receiver, &wanted, Object::from(&place), &stat).map(drop)
     }
 }
@@ -299,6 +300,8 @@ pub(crate) struct Undressed {
     set: u32,
     kind: FileKind,
     path: Vec<u8>,
+    /// Set again, since old versions know whole seconds only and what is there may have more.
+    mtime: Option<Time>,
 }
 
 impl Undressed {
@@ -311,7 +314,8 @@ impl Undressed {
         let set = entry.xattrs().filter(|_| lacks && !context.is_dry())?;
         let mut path = Vec::new();
         context.put_target(entry, &mut path);
-        Some(Self { set, kind: entry.kind(), path })
+        let mtime = context.keep.keeps_time(entry.kind()).then(|| time_of(entry));
+        Some(Self { set, kind: entry.kind(), path, mtime })
     }
 }
 

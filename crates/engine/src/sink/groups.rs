@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use syncline_fs::{Kind, NewObject};
-use syncline_options::options::RemoveSource;
+use syncline_fs::{Kind, NewObject, RelPath, Stat};
+use syncline_options::options::{AltDestKind, RemoveSource};
 use syncline_options::values::flags::Debug;
 use syncline_wire::Item;
 use syncline_wire::ItemFlags;
@@ -27,6 +27,8 @@ struct Group {
     waiting: Vec<(Arc<Batch>, usize)>,
     /// The last member known.
     last: Option<u32>,
+    /// A member was asked for, so that the others may have had to wait.
+    fetched: bool,
 }
 
 #[derive(Debug, Default)]
@@ -98,6 +100,7 @@ impl Generator<'_> {
         let index = work.index;
         if let Some(group) = self.group_of(work.entry) {
             group.leader = Leader::Requested(index);
+            group.fetched = true;
         }
     }
 
@@ -199,17 +202,29 @@ impl Generator<'_> {
         let existing = work.stat;
         let leader_path = checked(leader)?;
         let leader_place = context.root().map(|root| root.place(leader_path));
-        let other = leader_place.as_ref().ok().and_then(|place| place.as_ref().ok()?.stat().ok());
+        let reached = leader_place.as_ref().ok().and_then(|place| place.as_ref().ok());
+        let other = reached.and_then(|place| place.stat().ok());
         let is_linked = existing.zip(other).is_some_and(|(stat, other)| stat.is_same_inode(&other));
-        let flags = match &existing {
+        let told = match &existing {
             Some(stat) => {
                 let mode = context.keep.mode(work.entry, Some(stat.mode), || 0);
-                work.differences(context, stat, mode, !is_linked)
+                // Lists and attributes are the leader's, which has what it shall have or soon will.
+                let own = if context.is_dry() { None } else { reached };
+                let flags = match own {
+                    Some(place) => {
+                        context.differences(work.entry, Some(place), stat, mode, !is_linked)
+                    }
+                    None => work.differences(context, stat, mode, !is_linked),
+                };
+                item(flags, leader)
             }
-            None => ItemFlags::IS_NEW,
+            None => {
+                let stat = other.filter(|_| !context.is_dry());
+                self.told_of_new_link(&work, leader_path, stat.as_ref(), item)
+            }
         };
         if is_linked {
-            self.report_item(&work, &item(flags, b""))?;
+            self.report_item(&work, &item(told.flags, b""))?;
             return self.was_linked(&work);
         }
         if let Some(stat) = &existing {
@@ -223,7 +238,7 @@ impl Generator<'_> {
             }
         }
         if context.is_dry() {
-            return self.report_item(&work, &item(flags, leader));
+            return self.report_item(&work, &told);
         }
         let leader_place = match leader_place? {
             Ok(place) => place,
@@ -250,8 +265,34 @@ impl Generator<'_> {
             return Ok(());
         }
         context.note_change();
-        self.report_item(&work, &item(flags, leader))?;
+        self.report_item(&work, &told)?;
         self.was_linked(&work)
+    }
+
+    /// What is told of a link where nothing was. If nobody had to wait it is compared with its own basis: with
+    /// `--link-dest` nothing is new if that is the very object that the leader is, else what differs from it is told.
+    fn told_of_new_link(
+        &mut self,
+        work: &Work<'_>,
+        leader: RelPath<'_>,
+        leader_stat: Option<&Stat>,
+        item: impl Fn(ItemFlags, &[u8]) -> Item,
+    ) -> Item {
+        let name = leader.as_bytes();
+        let waits = !self.context.is_dry();
+        let waited = self.group_of(work.entry).is_some_and(|group| group.fetched && waits);
+        let basis = if waited { None } else { self.basis_of_link(work, leader) };
+        match (basis, self.context.alternates()) {
+            (Some(basis), Some(AltDestKind::Link)) => {
+                let is_leader = leader_stat
+                    .or(basis.of_leader.as_ref())
+                    .is_some_and(|stat| stat.is_same_inode(&basis.stat));
+                let new = item(ItemFlags::IS_NEW, name);
+                if is_leader { item(ItemFlags::default(), b"") } else { new }
+            }
+            (Some(basis), Some(_)) => item(basis.flags, name),
+            _ => item(ItemFlags::IS_NEW, name),
+        }
     }
 
     fn was_linked(&mut self, work: &Work<'_>) -> Result<()> {

@@ -44,7 +44,7 @@ impl Generator<'_> {
     ) -> Result<()> {
         self.note_rewritten(work);
         let mut flags = flags | ItemFlags::TRANSFER;
-        if self.context.keep.checksum() {
+        if self.context.keep.checksum() && !work.redo {
             flags = flags | ItemFlags::REPORT_CHANGE;
         }
         if flags.contains(ItemFlags::IS_NEW) && self.counts_created() {

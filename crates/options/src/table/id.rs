@@ -344,6 +344,10 @@ pub enum OptionId {
     ServeMunge,
     /// `--no-del`
     ServeNoDelete,
+    /// `--no-overwrite`
+    ServeNoOverwrite,
+    /// `--absolute`
+    ServeAbsolute,
     /// `--check-config`
     CheckConfig,
     /// `--print-config`

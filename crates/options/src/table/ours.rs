@@ -63,4 +63,18 @@ pub(super) const ROWS: &[Row] = &[
     Row::flag(OptionId::ServeNoDelete, &["no-del"], "with --serve-only: delete nothing")
         .ours()
         .does(Switch(|d| &mut d.serve_no_delete)),
+    Row::flag(
+        OptionId::ServeNoOverwrite,
+        &["no-overwrite"],
+        "with --serve-only: leave what is there as it is",
+    )
+    .ours()
+    .does(Switch(|d| &mut d.serve_no_overwrite)),
+    Row::flag(
+        OptionId::ServeAbsolute,
+        &["absolute"],
+        "with --serve-only: DIR's own path may be named too",
+    )
+    .ours()
+    .does(Switch(|d| &mut d.serve_absolute)),
 ];

@@ -1,6 +1,6 @@
 //! `--compare-dest`, `--copy-dest`, `--link-dest` (docs/spec behaviour.md 9).
 
-use syncline_fs::{Kind, NewObject, OpenSource, Place, Stat};
+use syncline_fs::{Kind, NewObject, OpenSource, Place, RelPath, Stat};
 use syncline_options::options::AltDestKind;
 use syncline_wire::{BasisType, Item, ItemFlags};
 
@@ -43,6 +43,14 @@ enum Level {
     Same,
 }
 
+/// What a basis directory has for a hard link.
+pub(in crate::sink) struct LinkBasis {
+    pub(in crate::sink) stat: Stat,
+    pub(in crate::sink) flags: ItemFlags,
+    /// What it has for the link's leader.
+    pub(in crate::sink) of_leader: Option<Stat>,
+}
+
 struct Candidate {
     level: Level,
     number: usize,
@@ -53,14 +61,7 @@ struct Candidate {
 impl Generator<'_> {
     pub(super) fn match_file(&mut self, work: &Work<'_>, kind: AltDestKind) -> Result<FileMatch> {
         let context = self.context;
-        let best = self.best(work, |stat, place| {
-            if stat.kind() != Kind::File {
-                return None;
-            }
-            let same = self.is_unchanged(work, stat, place);
-            Some(if same { Level::SameContent } else { Level::Alike })
-        });
-        let Some(candidate) = best else { return Ok(FileMatch::None) };
+        let Some(candidate) = self.best_file(work) else { return Ok(FileMatch::None) };
         let Some(Some(root)) = context.destination.alternates.get(candidate.number) else {
             return Ok(FileMatch::None);
         };
@@ -90,6 +91,28 @@ impl Generator<'_> {
             })),
             _ => Ok(FileMatch::None),
         }
+    }
+
+    fn best_file(&self, work: &Work<'_>) -> Option<Candidate> {
+        self.best(work, |stat, place| {
+            if stat.kind() != Kind::File {
+                return None;
+            }
+            let same = self.is_unchanged(work, stat, place);
+            Some(if same { Level::SameContent } else { Level::Alike })
+        })
+    }
+
+    /// The file with the right content that a basis directory has for a hard link.
+    pub(in crate::sink) fn basis_of_link(
+        &self,
+        work: &Work<'_>,
+        leader: RelPath<'_>,
+    ) -> Option<LinkBasis> {
+        let candidate = self.best_file(work).filter(|best| best.level >= Level::SameContent)?;
+        let root = self.context.destination.alternates.get(candidate.number)?.as_ref()?;
+        let of_leader = root.place(leader).and_then(|place| place.stat()).ok();
+        Some(LinkBasis { stat: candidate.stat, flags: candidate.flags, of_leader })
     }
 
     fn link_to_basis(

@@ -46,9 +46,8 @@ impl Generator<'_> {
                 work.stat = None;
             }
         }
-        // One whose group has its leader already needs no look at the basis directories.
-        let compares = context.alternates() == Some(AltDestKind::Compare);
-        if !compares && !work.redo && self.joins_group(&work, true)? {
+        // One whose group has its leader already is made from that, whatever the basis directories have.
+        if !work.redo && self.joins_group(&work, true)? {
             return Ok(());
         }
         let mut alternate = None;

@@ -16,8 +16,7 @@ impl Generator<'_> {
             return self.skip(work.entry);
         };
         let stored = match attributes.munge_links {
-            // Between two ends of one process the option is the source's (behaviour.md 3.4).
-            Some(true) if !context.job.is_local() => munged(target),
+            Some(true) => munged(target),
             _ => match &context.job.module {
                 Some(module) => {
                     module.sanitize_target(target, depth(work.path.parent().as_bytes()))

@@ -154,7 +154,7 @@ impl Scan<'_> {
         let opened = self.tree.open(&place.at, name, how, self.settings.follows);
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Some(Stat {
-            mode: 0o100_000 | stat.permissions(),
+            mode: 0o100_000 | (stat.permissions() & 0o777),
             // One that cannot be read is complained about when it is asked for.
             size: opened.map_or(0, |file| file.length()),
             mtime: Time { seconds: now.as_secs() as i64, nanos: 0 },

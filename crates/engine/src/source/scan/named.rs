@@ -197,7 +197,10 @@ impl Scan<'_> {
                 match stat {
                     Ok(stat) => {
                         let above = parent_of(part).to_vec();
-                        let holder = join(&argument.directory, parent_of(&name));
+                        let holder = match parent_of(&name) {
+                            b"" if absolute => join(&argument.directory, b"/"),
+                            parent => join(&argument.directory, parent),
+                        };
                         let Ok((number, base)) = self.base(&holder, &above) else {
                             return Ok(());
                         };

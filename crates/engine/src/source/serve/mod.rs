@@ -6,7 +6,7 @@ mod exact;
 mod lists;
 mod xattrs;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use crossbeam_channel::Receiver;
 use syncline_fs::{OpenSource, SourceFile};
@@ -72,6 +72,7 @@ pub(crate) fn serve(
         append,
         sent: tracks_sent.then(HashSet::new),
         told_errors: IoErrors::NONE,
+        owed: HashMap::new(),
         round: 0,
         buffer: Vec::new(),
         terms,
@@ -105,6 +106,8 @@ struct Serve<'a> {
     /// Indexes sent before, where a redo changes the rules.
     sent: Option<HashSet<u32>>,
     told_errors: IoErrors,
+    /// Values of attributes that were asked for with an item that could not be sent, by their set.
+    owed: HashMap<u32, Vec<u32>>,
     round: u8,
     buffer: Vec<u8>,
 }
@@ -212,8 +215,15 @@ impl Serve<'_> {
         let signature =
             if appends || header.count() == 0 { None } else { Some(self.read_signature(header)?) };
         let sums = self.peer.input.received() - before;
-        let Some((file, shown)) = self.open(index, appends)? else { return Ok(()) };
-        let Some(version) = self.version(index, &file)? else { return Ok(()) };
+        let opened = match self.open(index, appends)? {
+            Some((file, shown)) => {
+                self.version(index, &file)?.map(|version| (file, shown, version))
+            }
+            None => None,
+        };
+        let Some((file, shown, version)) = opened else {
+            return self.owe_xattr_values(index, values);
+        };
         self.monitor.trace(Debug::Send, 1, || [b"[sender] sending ", &shown[..]].concat());
         self.tell_item(index, item, None);
         let start = self.written();
@@ -403,8 +413,9 @@ impl Serve<'_> {
         let base = self.base(index).ok();
         let base = base.as_deref();
         let top = base.map_or(&b""[..], Base::top);
+        let (target, dressed) = (None, false);
         let event =
-            ItemEvent { entry, flags: item.flags, top, leader, base, moved, dressed: false };
+            ItemEvent { entry, flags: item.flags, top, leader, target, base, moved, dressed };
         self.monitor.tell(&Event::Item(event));
     }
 

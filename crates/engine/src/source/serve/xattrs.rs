@@ -23,7 +23,22 @@ impl Serve<'_> {
             return Ok(None);
         }
         let set = self.xattr_set(index)?;
-        self.peer.read(|input| read_xattr_request(input, &set)).map(Some)
+        let mut numbers = self.peer.read(|input| read_xattr_request(input, &set))?;
+        if let Some(owed) = self.xattr_number(index)?.and_then(|set| self.owed.remove(&set)) {
+            numbers.extend(owed);
+            numbers.sort_unstable();
+            numbers.dedup();
+        }
+        Ok(Some(numbers))
+    }
+
+    /// The item is not answered: what was asked for with it goes out with the next of the same set, since a value is
+    /// asked for once.
+    pub(super) fn owe_xattr_values(&mut self, index: u32, numbers: Option<Vec<u32>>) -> Result<()> {
+        if let (Some(numbers), Some(set)) = (numbers, self.xattr_number(index)?) {
+            self.owed.entry(set).or_default().extend(numbers);
+        }
+        Ok(())
     }
 
     /// Answers a request. A value that is gone goes empty.
@@ -57,6 +72,10 @@ impl Serve<'_> {
         put_xattr_values_end(&mut out);
         self.peer.output.buffer().extend_from_slice(&out);
         Ok(())
+    }
+
+    fn xattr_number(&self, index: u32) -> Result<Option<u32>> {
+        Ok(self.lists.entry(index).map_err(|error| self.own(error))?.xattrs())
     }
 
     fn xattr_set(&self, index: u32) -> Result<Arc<XattrSet>> {
