@@ -76,14 +76,14 @@ fn attributes(path: &Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
             let length = lgetxattr(path, name, value.as_mut_slice()).ok()?;
             value.truncate(length);
             let is_list = name.starts_with(b"system.posix_acl_");
-            Some((name.to_vec(), if is_list { without_doubles(value) } else { value }))
+            Some((name.to_vec(), if is_list { without_doubles(&value) } else { value }))
         })
         .collect()
 }
 
 /// An access list without second entries for one user or group: where two names became one stock writes both, and we
 /// the first, which alone has effect (docs/spec behaviour.md 14.6).
-fn without_doubles(list: Vec<u8>) -> Vec<u8> {
+fn without_doubles(list: &[u8]) -> Vec<u8> {
     const HEAD: usize = 4;
     const ENTRY: usize = 8;
     let named = |entry: &[u8]| [entry[0], entry[4], entry[5], entry[6], entry[7]];

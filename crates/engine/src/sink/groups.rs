@@ -205,23 +205,18 @@ impl Generator<'_> {
         let reached = leader_place.as_ref().ok().and_then(|place| place.as_ref().ok());
         let other = reached.and_then(|place| place.stat().ok());
         let is_linked = existing.zip(other).is_some_and(|(stat, other)| stat.is_same_inode(&other));
-        let told = match &existing {
-            Some(stat) => {
-                let mode = context.keep.mode(work.entry, Some(stat.mode), || 0);
-                // Lists and attributes are the leader's, which has what it shall have or soon will.
-                let own = if context.is_dry() { None } else { reached };
-                let flags = match own {
-                    Some(place) => {
-                        context.differences(work.entry, Some(place), stat, mode, !is_linked)
-                    }
-                    None => work.differences(context, stat, mode, !is_linked),
-                };
-                item(flags, leader)
-            }
-            None => {
-                let stat = other.filter(|_| !context.is_dry());
-                self.told_of_new_link(&work, leader_path, stat.as_ref(), item)
-            }
+        let told = if let Some(stat) = &existing {
+            let mode = context.keep.mode(work.entry, Some(stat.mode), || 0);
+            // Lists and attributes are the leader's, which has what it shall have or soon will.
+            let own = if context.is_dry() { None } else { reached };
+            let flags = match own {
+                Some(place) => context.differences(work.entry, Some(place), stat, mode, !is_linked),
+                None => work.differences(context, stat, mode, !is_linked),
+            };
+            item(flags, leader)
+        } else {
+            let stat = other.filter(|_| !context.is_dry());
+            self.told_of_new_link(&work, leader_path, stat.as_ref(), item)
         };
         if is_linked {
             self.report_item(&work, &item(told.flags, b""))?;
