@@ -539,6 +539,8 @@ fn local_server(options: &Options, destination: &[u8]) -> Result<Vec<Vec<u8>>, E
         (attributes.drop_devices, "--drop-D"),
         (attributes.super_user == SuperUser::Fake, "--fake-super"),
         (attributes.insecure_links, "--insecure-links"),
+        // Another machine's server is not told.
+        (options.output.debug.level(Debug::Iconv) > 0, "--debug=iconv"),
     ];
     words.extend(own.iter().filter(|(on, _)| *on).map(|(_, word)| word.as_bytes().to_vec()));
     let named = [("confine-root", &attributes.confine_root), ("copy-as", &attributes.copy_as)];
