@@ -1,6 +1,7 @@
 //! The thread that brings one target up to date, and keeps it so.
 
 mod blame;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt as _;
@@ -9,7 +10,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use syncline_conf::live::ChangeKind;
 use syncline_engine::{ExitCode, Interrupt};
 use syncline_fs::RelPathBuf;
 
@@ -19,12 +19,12 @@ use super::moves::{Move, Moves, touches};
 use super::plan::{Bounds, Plan};
 use super::verdict::{Verdict, named};
 use crate::backoff::{Backoff, Policy};
-use crate::hooks::{Change, Hooks};
+use crate::hooks::Hooks;
 use crate::log::Log;
 use crate::mirror::{Bell, Source, Wish};
 use crate::push::{Comparison, Keep, Load, Outcome, Route};
-use crate::queue::{Batch, Below, Look, Pending, Todo};
-use crate::state::{BatchReport, BatchResult, ByteCounts, Pulse, Registry, State, TargetStatus};
+use crate::queue::{Batch, Below, Look, Todo};
+use crate::state::{BatchResult, ByteCounts, Pulse, Registry, State, TargetStatus};
 
 /// The least number of removals that a batch may hold without a person's word.
 const MAX_DELETE: u64 = 10_000;
@@ -35,8 +35,11 @@ const FULL_PAUSE: Duration = Duration::from_secs(5);
 /// After a session that was lost its paths are looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
-/// A busy module is no change of state before this.
-const BUSY_AFTER: Duration = Duration::from_secs(30);
+/// How long a spare connection may take to be made anew before it is looked for.
+const RENEWED_WITHIN: Duration = Duration::from_secs(5);
+
+/// No wait is shorter.
+const TICK: Duration = Duration::from_millis(1);
 
 /// What a worker is told once.
 #[derive(Clone, Debug)]
@@ -278,59 +281,6 @@ impl Worker {
         self.paths_seen = waiting;
     }
 
-    fn show(&self, inner: &Inner, now: Duration) {
-        let queue = inner.outbox.queue();
-        let pending = queue.len() + queue.under_way();
-        self.status.set_queue(now, pending as u64, queue.oldest());
-        self.status.set_journal_bytes(inner.outbox.journal_bytes());
-    }
-
-    /// Says so while the journal, or part of the watches, is missing (R12, R75).
-    fn note_trouble(&mut self, inner: &Inner, now: Duration) {
-        let journal = inner
-            .outbox
-            .trouble()
-            .map(|trouble| format!("what waits is in memory only: {trouble}"));
-        if let Some(text) = &journal
-            && self.complained.is_none_or(|said| now >= said + COMPLAIN_EVERY)
-        {
-            self.complained = Some(now);
-            self.status.error(now, text);
-            let Setting { mirror, target, .. } = &self.setting;
-            self.log.error(format_args!("mirror={mirror} target={target} {text}"));
-        }
-        if journal.is_none() {
-            self.complained = None;
-        }
-        self.degraded = journal.or_else(|| inner.degraded.clone());
-        if matches!(self.status.state(), State::Live | State::Degraded) {
-            self.set_well();
-        }
-    }
-
-    /// The state of a target to which everything arrives.
-    fn set_well(&self) {
-        match &self.degraded {
-            Some(reason) => self.set_state(State::Degraded, reason),
-            None => self.set_state(State::Live, "everything arrives"),
-        }
-    }
-
-    fn set_state(&self, state: State, reason: &str) {
-        let transition = self.status.set_state(self.registry.now(), state, reason);
-        if let Some(transition) = transition {
-            self.log.info(format_args!(
-                "mirror={} target={} state={} was={}: {}",
-                self.setting.mirror,
-                self.setting.target,
-                transition.to.name(),
-                transition.from.name(),
-                transition.reason
-            ));
-            self.setting.hooks.state(&self.setting.target, &transition);
-        }
-    }
-
     /// One session.
     fn carry(&mut self, load: Load, sum: &mut Sum) -> (Verdict, Outcome) {
         let gone = load.gone();
@@ -462,7 +412,6 @@ impl Worker {
         }
         let source = &self.setting.source;
         let exists = |path: &[u8]| {
-            use std::os::unix::ffi::OsStrExt as _;
             !path.is_empty()
                 && source.join(std::ffi::OsStr::from_bytes(path)).symlink_metadata().is_ok()
         };
@@ -654,131 +603,11 @@ impl Worker {
         );
         self.set_state(State::DeleteHeld, &reason);
     }
-
-    fn succeeded(&mut self, sum: &Sum, paths: u64, result: BatchResult, entries: &[Pending]) {
-        self.backoff.succeeded();
-        self.backoff.set_policy(Policy::transient(self.setting.backoff_max));
-        self.busy_since = None;
-        self.batch_bytes = self.setting.batch_bytes;
-        let removed = entries.iter().filter(|entry| entry.todo == Todo::Remove).count() as u64;
-        let report = BatchReport {
-            result,
-            changed: paths - removed,
-            removed: removed.max(sum.deleted),
-            bytes: sum.bytes,
-            session: sum.took,
-            ..BatchReport::default()
-        };
-        self.report(&report, "ok");
-        self.tell_hooks(entries);
-        let state = if !self.deletes.is_empty() || self.compare_held.is_some() {
-            State::DeleteHeld
-        } else if self.no_delete {
-            State::NoDelete
-        } else {
-            State::Live
-        };
-        if state == State::DeleteHeld && self.deletes.is_empty() {
-            let reason = format!(
-                "a comparison would remove more than {}: `synclive allow {}` lets it",
-                self.limit(),
-                self.setting.mirror
-            );
-            self.set_state(state, &reason);
-        } else if state == State::Live {
-            self.set_well();
-        }
-    }
-
-    fn tell_hooks(&self, entries: &[Pending]) {
-        let changes: Vec<Change> = entries
-            .iter()
-            .map(|entry| {
-                let kind = match entry.todo {
-                    Todo::Remove => ChangeKind::Removed,
-                    Todo::Look(_) => ChangeKind::Changed,
-                };
-                let path =
-                    self.setting.source.join(std::ffi::OsStr::from_bytes(entry.path.as_bytes()));
-                let directory = path.symlink_metadata().is_ok_and(|data| data.is_dir());
-                let mut change = Change::new(entry.path.clone(), kind, directory);
-                change.failed = self.held.has_failed(entry.path.as_bytes());
-                change
-            })
-            .collect();
-        if !changes.is_empty() {
-            self.setting.hooks.batch(&self.setting.target, self.number, &changes);
-        }
-    }
-
-    fn report(&mut self, report: &BatchReport, result: &str) {
-        self.number += 1;
-        self.status.batch(self.registry.now(), report);
-        self.log.info(format_args!(
-            "mirror={} target={} batch={} paths={} removed={} sent={} received={} literal={} ms={} result={result}",
-            self.setting.mirror,
-            self.setting.target,
-            self.number,
-            report.changed,
-            report.removed,
-            report.bytes.sent,
-            report.bytes.received,
-            report.bytes.literal,
-            report.session.as_millis(),
-        ));
-    }
-
-    fn failed(&mut self, now: Duration, failed: &Failed, sum: &Sum) {
-        let policy = match failed.verdict {
-            // Tried again at once in another way.
-            Verdict::Arrived | Verdict::Partial => return,
-            Verdict::Busy => Policy::busy(),
-            Verdict::Misconfigured | Verdict::Refused(_) => Policy::misconfigured(),
-            _ => Policy::transient(self.setting.backoff_max),
-        };
-        if failed.verdict == Verdict::Stalled {
-            self.batch_bytes = (self.batch_bytes / 2).max(16 << 20);
-        }
-        self.backoff.set_policy(policy);
-        let due = self.backoff.failed(now, chance());
-        self.status.retry(due);
-        self.status.error(now, &failed.text);
-        let report = BatchReport {
-            result: BatchResult::Failed,
-            bytes: sum.bytes,
-            session: sum.took,
-            ..BatchReport::default()
-        };
-        self.report(&report, "failed");
-        let state = match failed.verdict {
-            Verdict::Busy => {
-                let since = *self.busy_since.get_or_insert(now);
-                if now < since + BUSY_AFTER {
-                    return;
-                }
-                State::Busy
-            }
-            Verdict::Misconfigured | Verdict::Refused(_) => State::Misconfigured,
-            Verdict::Stalled => State::Stalled,
-            Verdict::Full => State::TargetFull,
-            _ => State::Retrying,
-        };
-        self.set_state(state, failed.text.lines().next().unwrap_or_default());
-    }
 }
 
 fn todos(batch: &Batch) -> BTreeMap<Vec<u8>, Todo> {
     batch.entries.iter().map(|entry| (entry.path.as_bytes().to_vec(), entry.todo)).collect()
 }
-
-/// How long a spare connection may take to be made anew before it is looked for.
-const RENEWED_WITHIN: Duration = Duration::from_secs(5);
-
-/// How often the log is told of a journal that cannot be written.
-const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
-
-/// No wait is shorter.
-const TICK: Duration = Duration::from_millis(1);
 
 /// The directories in which a batch writes files without comparing what is there.
 fn directories(batch: &Batch) -> BTreeSet<RelPathBuf> {
