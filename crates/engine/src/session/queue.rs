@@ -16,7 +16,7 @@ use crate::Interrupt;
 const DISCARDED: usize = 64 * 1024 * 1024;
 
 /// Size of one read from the transport.
-const CHUNK: usize = 64 * 1024;
+const CHUNK: usize = 128 * 1024;
 
 /// Size of the first reads: many a session never fills one.
 const SMALL_CHUNK: usize = 4 * 1024;
@@ -26,6 +26,9 @@ const DEPTH: usize = 4;
 
 /// Data is handed to the writer once this much has gathered.
 const GATHER: usize = 32 * 1024;
+
+/// A spent buffer that has grown beyond this gives the rest back.
+const LARGEST_SPARE: usize = 512 * 1024;
 
 /// What a peer may say while nobody asks it for anything: a message of the day.
 const MOST_KEPT: usize = 256 * 1024;
@@ -338,8 +341,8 @@ impl Clone for Output {
 #[derive(Clone, Debug)]
 pub(crate) struct Queue {
     orders: Sender<Order>,
-    /// One credit for each chunk of data that may wait; messages need none.
-    credits: Receiver<()>,
+    /// Spent buffers. Each is also leave to put one chunk of data into the queue; messages need none.
+    spares: Receiver<Vec<u8>>,
     state: Arc<State>,
 }
 
@@ -377,18 +380,18 @@ impl Output {
         interrupt: &Interrupt,
     ) -> io::Result<(Self, Writer)> {
         let (orders, orders_out) = unbounded();
-        let (credits_in, credits) = bounded(DEPTH);
+        let (spares_in, spares) = bounded(DEPTH);
         for _ in 0..DEPTH {
             // Room was made for exactly these.
-            credits_in.try_send(());
+            spares_in.try_send(Vec::new());
         }
         let state = Arc::new(State::default());
         let writer_state = Arc::clone(&state);
         let interrupt = interrupt.clone();
         let thread = thread::Builder::new().name("writer".into()).spawn(move || {
-            write_all(transport, (&orders_out, &credits_in), &writer_state, &clock, &interrupt);
+            write_all(transport, (&orders_out, &spares_in), &writer_state, &clock, &interrupt);
         })?;
-        let queue = Queue { orders: orders.clone(), credits, state };
+        let queue = Queue { orders: orders.clone(), spares, state };
         Ok((
             Self {
                 gathered: Arc::default(),
@@ -420,11 +423,13 @@ impl Output {
         if self.buffer().is_empty() {
             return Ok(());
         }
-        if !self.diverted.load(Ordering::Relaxed) {
-            // An error means that the writer has ended, which the next step reports.
-            let _ = self.queue.credits.recv();
-        }
-        self.pass_on(&turn)
+        let spare = if self.diverted.load(Ordering::Relaxed) {
+            None
+        } else {
+            // None means that the writer has ended, which the next step reports.
+            self.queue.spares.recv()
+        };
+        self.pass_on(&turn, spare.unwrap_or_default())
     }
 
     /// From here on one thread gathers while another reads. The reader must not wait for a peer that waits for it.
@@ -441,18 +446,18 @@ impl Output {
         self.queue.check()?;
         let Ok(turn) = self.turn.try_lock() else { return Ok(()) };
         let idle = self.buffer().is_empty() || self.diverted.load(Ordering::Relaxed);
-        if idle || self.queue.credits.try_recv().is_err() {
+        if idle {
             return Ok(());
         }
-        self.pass_on(&turn)
+        match self.queue.spares.try_recv() {
+            Ok(spare) => self.pass_on(&turn, spare),
+            Err(_) => Ok(()),
+        }
     }
 
-    /// Puts what was gathered into the queue. The credit for it was taken.
-    fn pass_on(&self, _turn: &MutexGuard<'_, ()>) -> io::Result<()> {
-        let mut buffer = self.buffer();
-        let data = std::mem::take(&mut *buffer);
-        buffer.reserve(GATHER + 4096);
-        drop(buffer);
+    /// Puts what was gathered into the queue, and an empty buffer into its place.
+    fn pass_on(&self, _turn: &MutexGuard<'_, ()>, spare: Vec<u8>) -> io::Result<()> {
+        let data = std::mem::replace(&mut *self.buffer(), spare);
         self.handed_over.fetch_add(data.len() as u64, Ordering::Relaxed);
         if let Some(recorder) = self.recorder.get() {
             recorder.put(&data)?;
@@ -545,7 +550,7 @@ impl Writer {
 
 fn write_all(
     transport: impl Write,
-    (orders, credits): (&Receiver<Order>, &Sender<()>),
+    (orders, spares): (&Receiver<Order>, &Sender<Vec<u8>>),
     state: &State,
     clock: &Clock,
     interrupt: &Interrupt,
@@ -565,13 +570,15 @@ fn write_all(
         };
         let failed = state.failed.load(Ordering::Relaxed);
         match order {
-            Order::Data(data) => {
+            Order::Data(mut data) => {
                 // To a run that is being stopped more data is of no use, and sending it may take long.
                 if !failed && !interrupt.is_raised() {
                     state.note(out.write_all(&data));
                 }
-                // There is room for every credit ever given out.
-                credits.try_send(());
+                data.clear();
+                data.shrink_to(LARGEST_SPARE);
+                // There is room for every spare ever given out.
+                spares.try_send(data);
             }
             Order::Message(message) if !failed => state.note(out.message(&message)),
             Order::Frames(frames) if !failed => {

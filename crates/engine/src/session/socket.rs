@@ -45,8 +45,11 @@ impl Read for Stream {
         match self {
             Self::Tcp(stream) => {
                 let read = stream.read(buffer);
-                // What was read is acknowledged at once: a stock daemon's next small piece waits for that.
-                let _ = sockopt::set_tcp_quickack(&*stream, true);
+                // What was read is acknowledged at once: a stock daemon's next small piece waits for that. Where
+                // more is waiting to be read it comes in large pieces.
+                if !matches!(read, Ok(length) if length == buffer.len()) {
+                    let _ = sockopt::set_tcp_quickack(&*stream, true);
+                }
                 read
             }
             Self::Unix(stream) => stream.read(buffer),
