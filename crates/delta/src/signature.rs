@@ -155,6 +155,32 @@ impl Signature {
         }
     }
 
+    /// This signature and that of the bytes behind its basis as one, so that parts of a long basis can be signed at the
+    /// same time. None if a short block would come to stand in the middle, if the two were not made the same way, or if
+    /// there are too many blocks.
+    ///
+    /// ```
+    /// use syncline_delta::{Algorithm, Signature, SignatureFormat, StrongSum, WeakSum};
+    ///
+    /// let sums = StrongSum::unseeded(Algorithm::Xxh3);
+    /// let format = SignatureFormat::new(WeakSum::Rsync, sums, 4, 8)?;
+    /// let (front, rear) = (Signature::of_slice(format, b"abcd")?, Signature::of_slice(format, b"efghij")?);
+    /// assert_eq!(front.followed_by(rear), Some(Signature::of_slice(format, b"abcdefghij")?));
+    /// # Ok::<(), syncline_delta::Error>(())
+    /// ```
+    pub fn followed_by(mut self, rest: Self) -> Option<Self> {
+        let fits = self.format == rest.format
+            && self.last == LastBlock::Full
+            && i32::try_from(self.weaks.len() + rest.weaks.len()).is_ok();
+        if !fits {
+            return None;
+        }
+        self.last = rest.last;
+        self.weaks.extend(rest.weaks);
+        self.strongs.extend(rest.strongs);
+        Some(self)
+    }
+
     pub(crate) fn without_blocks(format: SignatureFormat, last: LastBlock) -> Self {
         Self { format, last, weaks: Vec::new(), strongs: Vec::new() }
     }
@@ -322,6 +348,20 @@ mod tests {
         assert_eq!(builder.finish().unwrap().len(), 2);
         let builder = SignatureBuilder::new(header, strong).unwrap();
         assert!(matches!(builder.finish(), Err(Error::RecordCount { found: 0, .. })));
+    }
+
+    #[test]
+    fn parts_join_only_where_whole_blocks_meet() {
+        let sums = StrongSum::unseeded(Algorithm::Md5);
+        let format = SignatureFormat::new(WeakSum::Rsync, sums, 4, 8).unwrap();
+        let of = |format, bytes: &[u8]| Signature::of_slice(format, bytes).unwrap();
+        for middle in 0..=11 {
+            let (front, rear) = b"abcdefghijk".split_at(middle);
+            let joined = of(format, front).followed_by(of(format, rear));
+            assert_eq!(joined, (middle % 4 == 0).then(|| of(format, b"abcdefghijk")), "{middle}");
+        }
+        let other = SignatureFormat::new(WeakSum::Rsync, sums, 4, 9).unwrap();
+        assert_eq!(of(format, b"abcd").followed_by(of(other, b"efgh")), None);
     }
 
     #[test]

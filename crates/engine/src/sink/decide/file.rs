@@ -2,7 +2,9 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::thread;
 
 use syncline_delta::{Signature, SignatureFormat, SumHeader};
 use syncline_fs::{Kind, OpenSource, Place, SourceFile, Stat};
@@ -300,8 +302,8 @@ impl Generator<'_> {
             };
             return self.request(work, flags, sends_kind, name, sums);
         }
-        let signature = SignatureFormat::rsync(&header, strong)
-            .and_then(|format| Signature::of_reader(format, whole(file)));
+        let signature =
+            SignatureFormat::rsync(&header, strong).and_then(|format| sign(format, file));
         match signature {
             // A file that changes under our eyes is no basis.
             Ok(signature) if signature.len() == header.count() => {
@@ -375,20 +377,84 @@ fn blocks<'s>(header: &SumHeader, signature: &'s Signature) -> Sums<'s> {
     Sums::Blocks(*header, signature)
 }
 
-/// A basis from its beginning to the length it had when it was opened.
-fn whole(file: &SourceFile) -> impl Read + '_ {
-    FromStart { file: file.file(), position: 0 }.take(file.length())
+/// From this length on a basis is signed by two threads.
+const LONG: u64 = 4 << 20;
+
+/// The sums of a basis from its beginning to the length it had when it was opened.
+fn sign(format: SignatureFormat, file: &SourceFile) -> Result<Signature, syncline_delta::Error> {
+    let length = file.length();
+    let part = |range: Range<u64>| Signature::of_reader(format, Part { file: file.file(), range });
+    if length < LONG {
+        return part(0..length);
+    }
+    let block = u64::from(format.block_length());
+    let middle = length / 2 / block * block;
+    let (front, rear) = thread::scope(|scope| {
+        let rear = thread::Builder::new().name("sums".into());
+        let rear = rear.spawn_scoped(scope, || part(middle..length));
+        (part(0..middle), rear.ok().and_then(|rear| rear.join().ok()))
+    });
+    // Where there was no thread to be had this one does it all. A front that has become short joins nothing.
+    match rear {
+        Some(rear) => front?.followed_by(rear?).map_or_else(|| part(0..length), Ok),
+        None => part(0..length),
+    }
 }
 
-struct FromStart<'a> {
+/// A part of a file, independent of where the file stands.
+struct Part<'a> {
     file: &'a File,
-    position: u64,
+    range: Range<u64>,
 }
 
-impl Read for FromStart<'_> {
+impl Read for Part<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read_at(buffer, self.position)?;
-        self.position += count as u64;
+        let left = usize::try_from(self.range.end - self.range.start).unwrap_or(usize::MAX);
+        let wanted = buffer.len().min(left);
+        let count = self.file.read_at(&mut buffer[..wanted], self.range.start)?;
+        self.range.start += count as u64;
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use syncline_delta::{Algorithm, StrongSum};
+    use syncline_fs::RelPath;
+
+    use super::*;
+
+    #[test]
+    fn two_threads_sign_what_one_would_have() {
+        let mut file = tempfile::tempfile().unwrap();
+        let strong = StrongSum::rsync_named(Algorithm::Xxh3, 7);
+        for length in [LONG - 1, LONG, LONG + 12_345] {
+            let content: Vec<u8> = (0..length).map(|at| ((at * at) >> 7) as u8).collect();
+            file.set_len(0).unwrap();
+            io::Write::write_all(&mut &file, &content).unwrap();
+            io::Seek::rewind(&mut file).unwrap();
+            let opened =
+                SourceFile::from_file(file.try_clone().unwrap(), RelPath::new(b"f").unwrap());
+            let header = SumHeader::for_file(length, None, 1 << 17, 8, false).unwrap();
+            let format = SignatureFormat::rsync(&header, strong).unwrap();
+            let signature = sign(format, &opened.unwrap()).unwrap();
+            assert_eq!(signature, Signature::of_slice(format, &content).unwrap());
+            assert_eq!(signature.len(), header.count());
+        }
+    }
+
+    #[test]
+    fn a_basis_that_became_shorter_gives_fewer_blocks() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(2 * LONG).unwrap();
+        let opened = SourceFile::from_file(file.try_clone().unwrap(), RelPath::new(b"f").unwrap());
+        let header = SumHeader::for_file(2 * LONG, None, 1 << 17, 8, false).unwrap();
+        let format =
+            SignatureFormat::rsync(&header, StrongSum::rsync_named(Algorithm::Xxh3, 7)).unwrap();
+        let opened = opened.unwrap();
+        for left in [LONG + 5, LONG, LONG - 5, 0] {
+            file.set_len(left).unwrap();
+            assert!(sign(format, &opened).unwrap().len() < header.count());
+        }
     }
 }
