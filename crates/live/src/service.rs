@@ -14,7 +14,7 @@ use syncline_conf::live::{Config, Deletion, Mirror, Startup, Target, Warm};
 use syncline_engine::ExitCode;
 use syncline_engine::session::{rules_of, sending_filter};
 use syncline_engine::source::OperatorFiles;
-use syncline_fs::RelPathBuf;
+use syncline_fs::{RelPath, RelPathBuf};
 use syncline_watch::settle::Rules;
 use syncline_wildcard::Wildcard;
 
@@ -25,6 +25,7 @@ use crate::log::Log;
 use crate::mirror::{Bell, Expressions, Hiding, Planner, Source, Watching, Wish};
 use crate::outbox::Outbox;
 use crate::push::{Comparison, Keep, Load, Route, Words, options, schedule_differs};
+use crate::queue::Todo;
 use crate::state::Registry;
 use crate::storage::Directory;
 use crate::target::{Checker, Desk, Setting, Worker};
@@ -349,6 +350,14 @@ impl Service {
                 Startup::Trust => !recovery.clean,
                 Startup::None => false,
             };
+            let doubtful = match (recovery.existed && !recovery.clean, compare) {
+                (false, _) => Vec::new(),
+                // Whoever owes a comparison may have been killed in one.
+                (true, true) => vec![(RelPath::ROOT.to_owned(), Todo::tree())],
+                (true, false) => {
+                    outbox.queue().iter().map(|pending| (pending.path, pending.todo)).collect()
+                }
+            };
             let desk = Desk::new(outbox, self.registry.clone());
             let target_status = status.target(&target_name, &target.url.to_string());
             route.shown = Some(Arc::clone(&target_status));
@@ -371,6 +380,7 @@ impl Service {
                 patience: target.connect_timeout.0
                     + target.handshake_timeout.0
                     + target.io_timeout.0 * 2,
+                doubtful,
             };
             let checker = Arc::new(Checker {
                 mirror: Arc::clone(&name),

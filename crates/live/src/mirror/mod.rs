@@ -2,6 +2,7 @@
 
 mod expression;
 mod hiding;
+mod links;
 mod planner;
 mod repeats;
 mod source;

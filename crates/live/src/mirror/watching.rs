@@ -17,6 +17,7 @@ use syncline_fs::{RelPath, RelPathBuf};
 use syncline_watch::settle::{Rules, Settler};
 use syncline_watch::{Backend, Change, Joiner, OnLimit, Options, Root, Watcher};
 
+use super::links::Links;
 use super::repeats::Repeats;
 use super::{Hiding, Planner, Source};
 use crate::hooks::{self, Hooks};
@@ -46,6 +47,8 @@ pub(crate) enum Wish {
     Compare,
     /// Somebody found the source in doubt.
     Look,
+    /// A search for names of files has ended.
+    Linked,
 }
 
 /// The way to the thread.
@@ -130,6 +133,7 @@ struct Thread {
     /// Part of the source is without watches.
     polls: bool,
     repeats: Repeats,
+    links: Links,
 }
 
 impl Thread {
@@ -139,7 +143,9 @@ impl Thread {
         let keep = |schedule: &Schedule| Timer::new(schedule, &Zoned::now(), now);
         let timer = setting.schedule.as_ref().map(keep);
         let check_timer = setting.verify.as_ref().map(keep);
+        let links = Links::new(setting.path.clone(), Arc::clone(&setting.hiding), bell.clone());
         Self {
+            links,
             setting,
             bell,
             pulse,
@@ -239,7 +245,8 @@ impl Thread {
         let look = self.blocked.then_some(LOOK_AGAIN);
         let scheduled = self.keep_schedule(now);
         let checked = self.keep_checks(now);
-        let wait = [wake, due, look, scheduled, checked].into_iter().flatten().min();
+        let searched = self.links.search(now);
+        let wait = [wake, due, look, scheduled, checked, searched].into_iter().flatten().min();
         if wait != Some(Duration::ZERO) {
             self.pulse.idle();
             self.sleep(watcher, wait);
@@ -255,6 +262,10 @@ impl Thread {
                     self.check();
                 }
                 Wish::Compare => self.compare(false),
+                Wish::Linked => {
+                    let found = self.links.found(self.setting.registry.now());
+                    self.push(&found);
+                }
                 Wish::Look => {
                     // The one who asks has stopped, and goes on when the doubt is over.
                     self.blocked = true;
@@ -423,19 +434,32 @@ impl Thread {
         if settled.is_empty() {
             return;
         }
-        let changes: Vec<(RelPathBuf, Todo)> =
-            settled.iter().filter_map(|settled| self.setting.planner.plan(settled)).collect();
+        let mut changes = Vec::with_capacity(settled.len());
+        let mut others = Vec::new();
+        for settled in &settled {
+            let edited = self.setting.planner.edited(settled);
+            others.extend(edited.iter().flat_map(|(path, todo)| self.links.changed(path, *todo)));
+            changes.extend(self.setting.planner.plan(settled));
+        }
         self.setting.planner.settled(&self.settler);
         if changes.is_empty() {
             return;
         }
         self.look_for_loops(now, &changes);
+        changes.append(&mut others);
+        self.push(&changes);
+    }
+
+    fn push(&mut self, changes: &[(RelPathBuf, Todo)]) {
+        if changes.is_empty() {
+            return;
+        }
         for desk in &self.setting.desks {
-            desk.push(&changes);
+            desk.push(changes);
         }
         if self.setting.desks.is_empty() {
             self.told += 1;
-            self.setting.hooks.batch("", self.told, &self.arrived(&changes));
+            self.setting.hooks.batch("", self.told, &self.arrived(changes));
         }
     }
 

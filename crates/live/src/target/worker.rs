@@ -65,6 +65,8 @@ pub(crate) struct Setting {
     pub(crate) removes: bool,
     /// The longest a session may show no sign of life.
     pub(crate) patience: Duration,
+    /// What a process that was killed may have left under way at the target.
+    pub(crate) doubtful: Vec<(RelPathBuf, Todo)>,
 }
 
 /// Works off one target's queue.
@@ -163,10 +165,17 @@ impl Worker {
     }
 
     fn run(mut self) {
+        let now = self.registry.now();
+        for (path, todo) in std::mem::take(&mut self.setting.doubtful) {
+            self.rest_to_look(now, &path, todo);
+        }
         loop {
             match self.wait() {
                 Order::Stop => break,
-                Order::Compare { removes, scheduled } => self.compare(removes, scheduled),
+                Order::Compare { removes, scheduled } => {
+                    self.compare(removes, scheduled);
+                    self.write_down();
+                }
                 Order::Send(batch, moves) => self.send(&batch, moves),
             }
         }
@@ -263,6 +272,7 @@ impl Worker {
             self.unlimited = true;
             for path in std::mem::take(&mut self.deletes) {
                 inner.outbox.push(now, path.as_path(), Todo::Remove);
+                inner.outbox.not_aside(path.as_path());
             }
             match self.compare_held.take() {
                 Some(true) => inner.scheduled = Some(true),
@@ -444,6 +454,8 @@ impl Worker {
                         self.held.arrived(entry.path.as_bytes(), entry.todo);
                     }
                 }
+                // Before the journal is told that the batch is done.
+                self.write_down();
                 self.desk.change(|inner, now| inner.outbox.finish(now, &later));
                 if let Some(since) = since {
                     self.status.visible(now.saturating_sub(since));
@@ -472,6 +484,7 @@ impl Worker {
                     // Some of them took it for granted that this batch arrives.
                     inner.moves = Moves::default();
                 });
+                self.write_down();
                 self.failed(now, &failed, &sum);
             }
         }
@@ -479,17 +492,37 @@ impl Worker {
         self.status.set_failed_paths(count, samples);
     }
 
+    /// Has the journal know what waits outside of the queue: the next start must find it, however this process ends.
+    fn write_down(&mut self) {
+        let unwritten = self.held.unwritten();
+        if unwritten.is_empty() {
+            return;
+        }
+        self.desk.change(|inner, now| {
+            for (path, todo) in unwritten {
+                match todo {
+                    Some(todo) => inner.outbox.set_aside(now, path.as_path(), todo),
+                    None => inner.outbox.not_aside(path.as_path()),
+                }
+            }
+        });
+    }
+
     /// A process at the target that hangs may do its part of a session long after the next one has ended, and undo what
     /// that did: all is looked at once more.
     fn look_again(&mut self, batch: &Batch, now: Duration) {
         for entry in &batch.entries {
-            let todo = match entry.todo {
-                Todo::Remove => Todo::Remove,
-                Todo::Look(look) => Todo::Look(Look { content: false, ..look }),
-            };
-            // More than can be kept are not looked at.
-            let _ = self.held.rest(now + LOOK_AGAIN, entry.path.as_bytes().to_vec(), todo);
+            self.rest_to_look(now, &entry.path, entry.todo);
         }
+    }
+
+    fn rest_to_look(&mut self, now: Duration, path: &RelPathBuf, todo: Todo) {
+        let todo = match todo {
+            Todo::Remove => Todo::Remove,
+            Todo::Look(look) => Todo::Look(Look { content: false, ..look }),
+        };
+        // More than can be kept are not looked at.
+        let _ = self.held.rest(now + LOOK_AGAIN, path.as_bytes().to_vec(), todo);
     }
 
     /// Nothing is removed, and nothing compared, while the source is not what it was.
@@ -589,6 +622,11 @@ impl Worker {
 
     fn hold_deletes(&mut self, removed: &[RelPathBuf]) {
         self.deletes.extend_from_slice(removed);
+        self.desk.change(|inner, now| {
+            for path in removed {
+                inner.outbox.set_aside(now, path.as_path(), Todo::Remove);
+            }
+        });
         let samples: Vec<String> = removed
             .iter()
             .take(3)

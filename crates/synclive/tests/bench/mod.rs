@@ -11,7 +11,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-pub(crate) use daemon::{Daemon, stock_is_missing, until};
+pub(crate) use daemon::{Daemon, PATIENCE, Signal, send, stock_is_missing, until};
 
 /// Runs the program to its end.
 pub(crate) fn synclive<I: AsRef<std::ffi::OsStr>>(words: impl IntoIterator<Item = I>) -> Output {
