@@ -7,6 +7,7 @@ mod bench;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -150,6 +151,67 @@ fn r84_a_full_disk_keeps_the_rest_waiting_and_is_gone_on_with_when_there_is_room
     fs::write(bench.source("large"), "not large any more").unwrap();
     bench.until_equal("disk/t");
     bench.until_state("t0", State::Live);
+}
+
+#[test]
+fn r75_a_mirror_starts_with_a_full_disk_under_its_state() {
+    let test = "r75_a_mirror_starts_with_a_full_disk_under_its_state";
+    let mut bench = Bench::new();
+    let Some(_disk) = SmallDisk::mount(&bench.path("state"), "64k") else {
+        eprintln!("SKIPPED {test}: no file system can be mounted here");
+        return;
+    };
+    bench.write("a", "x");
+    fs::create_dir(bench.path("t")).unwrap();
+    let target = bench.path("t").display().to_string();
+    bench.start("", &[&target]);
+    bench.until_equal("t");
+    bench.stop();
+    // Until nothing more fits.
+    assert!(fs::write(bench.path("state/full"), vec![0; 1 << 20]).is_err());
+    bench.write("b", "x");
+    bench.start("", &[&target]);
+    bench.until_equal("t");
+    bench.until_state("t0", State::Degraded);
+    bench.write("c", "x");
+    bench.until_equal("t");
+    fs::remove_file(bench.path("state/full")).unwrap();
+}
+
+#[test]
+fn r14_what_is_made_while_the_source_is_away_is_watched_when_it_is_back() {
+    let test = "r14_what_is_made_while_the_source_is_away_is_watched_when_it_is_back";
+    let mut bench = Bench::new();
+    let (kept, source) = (bench.path("kept"), bench.path("source"));
+    fs::create_dir(&kept).unwrap();
+    let bind = || {
+        let mut mount = Command::new("mount");
+        mount.arg("--bind").args([&kept, &source]);
+        mount.output().is_ok_and(|output| output.status.success())
+    };
+    let unmount = || Command::new("umount").arg("-l").arg(&source).status().unwrap().success();
+    if !bind() {
+        eprintln!("SKIPPED {test}: no file system can be mounted here");
+        return;
+    }
+    bench.write("a", "x");
+    fs::create_dir(bench.path("t")).unwrap();
+    bench.start("", &[&bench.path("t").display().to_string()]);
+    bench.until_equal("t");
+    for round in 0..3 {
+        assert!(unmount());
+        // The old watches are still told of this, and find nothing at the path.
+        fs::create_dir_all(kept.join(format!("d{round}/below"))).unwrap();
+        fs::write(kept.join(format!("d{round}/below/f")), "before").unwrap();
+        bench.until_state("t0", State::SourceLost);
+        assert!(bench.path("t/a").exists());
+        assert!(bind());
+        bench.until_equal("t");
+        bench.write(&format!("d{round}/below/f"), "after");
+        bench.until_equal("t");
+    }
+    bench.stop();
+    assert!(unmount());
 }
 
 #[test]

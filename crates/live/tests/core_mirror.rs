@@ -297,6 +297,38 @@ fn r83_a_misconfigured_target_is_tried_until_it_is_mended() {
 }
 
 #[test]
+fn r85_a_target_that_refused_removals_gets_them_when_it_takes_them() {
+    let test = "r85_a_target_that_refused_removals_gets_them_when_it_takes_them";
+    if stock_is_missing(test) {
+        return;
+    }
+    let mut bench = Bench::new();
+    bench.write("a", "x");
+    let (path, refusal) = (bench.path("t"), "refuse options = delete");
+    let mut daemon = Daemon::start(&bench.path("daemon"), &path, refusal);
+    fs::write(path.join("foreign"), "must go").unwrap();
+    bench.start("", &[&daemon.url()]);
+    bench.until_state("t0", State::NoDelete);
+    bench::until("what is there arrives", || path.join("a").exists());
+    fs::remove_file(bench.source("a")).unwrap();
+    bench.write("b", "x");
+    bench::until("the rest arrives", || path.join("b").exists());
+    // It still does, and all goes on.
+    bench.service.as_ref().unwrap().retry_now();
+    bench.write("c", "x");
+    bench::until("the rest arrives", || path.join("c").exists());
+    assert!(path.join("a").exists() && path.join("foreign").exists());
+    daemon.kill();
+    let conf = bench.path("daemon/conf");
+    let text = fs::read_to_string(&conf).unwrap().replace(refusal, "");
+    fs::write(&conf, text).unwrap();
+    daemon.up();
+    bench.service.as_ref().unwrap().retry_now();
+    bench.until_equal("t");
+    bench.until_state("t0", State::Live);
+}
+
+#[test]
 fn r85_a_killed_daemon_is_found_again() {
     let fill = |bench: &Bench| bench.write("a", "x");
     let test = "r85_a_killed_daemon_is_found_again";

@@ -23,7 +23,7 @@ fn r63_a_spare_whose_process_was_killed_is_replaced_and_no_failure() {
         bench.write("f", &number.to_string());
         bench.until_equal("t");
         until("there is a spare and nothing else", || daemon.processes() == 1);
-        daemon.signal_sessions(bench::Signal::KILL);
+        daemon.signal_sessions(rustix::process::Signal::KILL);
     }
     bench.write("f", "last");
     bench.until_equal("t");

@@ -244,6 +244,76 @@ fn r82_r86_a_path_that_was_refused_is_tried_again_after_a_kill() {
     until_equal(&source, &target);
 }
 
+/// Other content of the same size, and the time put back.
+fn write_quietly(path: &Path, content: &str) {
+    let before = path.metadata().unwrap();
+    assert_eq!(before.len(), content.len() as u64);
+    fs::write(path, content).unwrap();
+    let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.set_modified(before.modified().unwrap()).unwrap();
+}
+
+#[test]
+fn r72_what_looks_as_before_but_was_written_while_nobody_watched_arrives() {
+    let test = "r72_what_looks_as_before_but_was_written_while_nobody_watched_arrives";
+    if stock_is_missing(test) {
+        return;
+    }
+    let top = tempfile::tempdir().unwrap();
+    let (_daemon, start) = mirror(top.path(), "", "");
+    let (source, target) = (top.path().join("source"), top.path().join("target"));
+    fs::create_dir(source.join("d")).unwrap();
+    for name in ["d/killed", "d/ended"] {
+        fs::write(source.join(name), "before").unwrap();
+    }
+    let running = start();
+    until_equal(&source, &target);
+    drop(running);
+    write_quietly(&source.join("d/killed"), "behind");
+    let mut running = start();
+    until_equal(&source, &target);
+    signal(&running, Signal::TERM);
+    until("it ends", || running.0.try_wait().unwrap().is_some());
+    write_quietly(&source.join("d/ended"), "behind");
+    let running = start();
+    until_equal(&source, &target);
+    drop(running);
+}
+
+#[test]
+fn r139_nothing_is_lost_between_two_configurations() {
+    let test = "r139_nothing_is_lost_between_two_configurations";
+    if stock_is_missing(test) {
+        return;
+    }
+    let top = tempfile::tempdir().unwrap();
+    let (_daemon, start) = mirror(top.path(), "startup = \"none\"", "");
+    let (source, target) = (top.path().join("source"), top.path().join("target"));
+    let running = start();
+    let log = || fs::read_to_string(top.path().join("log")).unwrap();
+    until("it watches", || log().contains(" watching "));
+    for number in 0..10 {
+        fs::write(source.join(format!("f{number}")), "at first").unwrap();
+    }
+    until_equal(&source, &target);
+    let conf = top.path().join("synclive.toml");
+    let text = fs::read_to_string(&conf).unwrap();
+    for round in 0..20 {
+        let settle = format!("startup = \"none\"\nsettle = \"{}ms\"", 3 + round % 2);
+        fs::write(&conf, text.replace("startup = \"none\"", &settle)).unwrap();
+        signal(&running, Signal::HUP);
+        for number in 0..100 {
+            write_quietly(
+                &source.join(format!("f{}", number % 10)),
+                &format!("{:>8}", number + round),
+            );
+        }
+        fs::write(source.join(format!("new{round}")), "x").unwrap();
+    }
+    until("it was read", || log().matches("the configuration was read again").count() > 1);
+    until_equal(&source, &target);
+}
+
 /// Whether bytes wait to be read on a connection to this port.
 fn something_waits(port: u16) -> bool {
     let text = fs::read_to_string("/proc/net/tcp").unwrap();

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
-use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -15,6 +14,7 @@ use std::time::{Duration, Instant};
 use syncline_fs::RelPathBuf;
 
 use super::Hiding;
+use super::walk::files;
 use super::watching::{Bell, Wish};
 use crate::queue::Todo;
 
@@ -191,40 +191,16 @@ fn search(
 ) -> Option<HashMap<Identity, Known>> {
     let mut found: HashMap<Identity, Known> = HashMap::new();
     let mut count = 0;
-    let mut owed = vec![Vec::new()];
-    while let Some(directory) = owed.pop() {
-        if over.load(Ordering::Relaxed) {
-            return None;
-        }
-        // What is gone has no names, and whatever comes is told of itself.
-        let entries = fs::read_dir(top.join(OsStr::from_bytes(&directory)));
-        for entry in entries.into_iter().flatten().flatten() {
-            let Ok(kind) = entry.file_type() else { continue };
-            let mut path = directory.clone();
-            if !path.is_empty() {
-                path.push(b'/');
-            }
-            path.extend_from_slice(entry.file_name().as_bytes());
-            if kind.is_dir() {
-                if !hiding.hides_path(&path, true) {
-                    owed.push(path);
-                }
-                continue;
-            }
-            let Ok(data) = entry.metadata() else { continue };
-            let identity = (data.dev(), data.ino());
-            if data.nlink() < 2 || !wanted.contains(&identity) || hiding.hides_path(&path, false) {
-                continue;
-            }
+    let whole = files(top, hiding, over, &mut |path, data| {
+        let identity = (data.dev(), data.ino());
+        if data.nlink() > 1 && wanted.contains(&identity) {
             count += 1;
-            if count > MOST_NAMES {
-                return None;
-            }
             let known = found
                 .entry(identity)
                 .or_insert_with(|| Known { names: BTreeSet::new(), count: data.nlink() });
             known.names.insert(path);
         }
-    }
-    Some(found)
+        count <= MOST_NAMES
+    });
+    whole.then_some(found)
 }

@@ -6,6 +6,8 @@ mod links;
 mod planner;
 mod repeats;
 mod source;
+mod unseen;
+mod walk;
 mod watching;
 
 pub(crate) use expression::Expressions;

@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use jiff::Zoned;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
@@ -19,6 +19,7 @@ use syncline_watch::{Backend, Change, Joiner, OnLimit, Options, Root, Watcher};
 
 use super::links::Links;
 use super::repeats::Repeats;
+use super::unseen::Unseen;
 use super::{Hiding, Planner, Source};
 use crate::hooks::{self, Hooks};
 use crate::log::Log;
@@ -106,6 +107,8 @@ pub(crate) struct Watching {
     pub(crate) merge_names: Vec<Vec<u8>>,
     /// Which desks begin with a comparison.
     pub(crate) compares: Vec<bool>,
+    /// When the mirror was last at work, if it ever was.
+    pub(crate) worked: Option<SystemTime>,
 }
 
 impl Watching {
@@ -124,6 +127,8 @@ struct Thread {
     settler: Settler,
     joiner: Joiner,
     blocked: bool,
+    /// It was, and is no more: watches are to be made anew.
+    is_back: bool,
     /// How often hooks were told without a target.
     told: u64,
     timer: Option<Timer>,
@@ -134,6 +139,7 @@ struct Thread {
     polls: bool,
     repeats: Repeats,
     links: Links,
+    unseen: Option<Unseen>,
 }
 
 impl Thread {
@@ -146,12 +152,14 @@ impl Thread {
         let links = Links::new(setting.path.clone(), Arc::clone(&setting.hiding), bell.clone());
         Self {
             links,
+            unseen: None,
             setting,
             bell,
             pulse,
             settler,
             joiner: Joiner::default(),
             blocked: false,
+            is_back: false,
             told: 0,
             timer,
             check_timer,
@@ -187,8 +195,56 @@ impl Thread {
                     desk.compare(removes, false);
                 }
             }
+            self.look_for_unseen(&self.setting.compares.clone());
         }
-        while self.round(&mut watcher) {}
+        while self.round(&mut watcher) {
+            if std::mem::take(&mut self.is_back) {
+                match self.watch() {
+                    Ok(fresh) => {
+                        watcher = fresh;
+                        self.go_on(&watcher);
+                    }
+                    Err(error) => self.block(State::SourceLost, &error.to_string()),
+                }
+            }
+        }
+    }
+
+    /// The source is there again. Watches of the time when it was not may lead nowhere, so that all are new.
+    fn go_on(&mut self, watcher: &Watcher) {
+        self.setting.status.set_watches(watcher.watches() as u64, watch_limit());
+        for desk in &self.setting.desks {
+            desk.change(|inner, _| inner.block = None);
+        }
+        self.setting
+            .log
+            .info(format_args!("mirror={} the source is there again", self.setting.name));
+        self.compare(false);
+        self.look_for_unseen(&vec![true; self.setting.desks.len()]);
+    }
+
+    /// What was written since the mirror was last at work, for those that are compared.
+    fn look_for_unseen(&mut self, compared: &[bool]) {
+        let Some(worked) = self.setting.worked.take() else { return };
+        let desks = self.setting.desks.iter().zip(compared);
+        let desks: Vec<_> =
+            desks.filter(|(_, compared)| **compared).map(|(desk, _)| Arc::clone(desk)).collect();
+        if desks.is_empty() || !self.setting.path.is_dir() {
+            return;
+        }
+        let rules = &self.setting.rules;
+        // What had not settled by then was not told.
+        let unsettled = rules.max_open + rules.max_delay + Duration::from_secs(1);
+        let since = worked.checked_sub(unsettled).unwrap_or(SystemTime::UNIX_EPOCH);
+        let (top, hiding) = (self.setting.path.clone(), Arc::clone(&self.setting.hiding));
+        self.unseen = None;
+        match Unseen::look(top, hiding, desks, since) {
+            Ok(unseen) => self.unseen = Some(unseen),
+            Err(error) => self.setting.log.error(format_args!(
+                "mirror={} cannot look for what was written meanwhile: {error}",
+                self.setting.name
+            )),
+        }
     }
 
     fn watch(&self) -> Result<Watcher, syncline_watch::Error> {
@@ -526,13 +582,7 @@ impl Thread {
         match self.setting.source.check() {
             Ok(()) if self.blocked => {
                 self.blocked = false;
-                for desk in &self.setting.desks {
-                    desk.change(|inner, _| inner.block = None);
-                }
-                self.setting
-                    .log
-                    .info(format_args!("mirror={} the source is there again", self.setting.name));
-                self.compare(false);
+                self.is_back = true;
             }
             Ok(()) => {}
             Err((state, reason)) => self.block(state, &reason),
@@ -542,8 +592,10 @@ impl Thread {
     fn block(&mut self, state: State, reason: &str) {
         if !self.blocked {
             self.setting.log.error(format_args!("mirror={} {reason}", self.setting.name));
+            self.setting.worked.get_or_insert_with(SystemTime::now);
         }
         self.blocked = true;
+        self.is_back = false;
         for desk in &self.setting.desks {
             desk.change(|inner, _| inner.block = Some((state, reason.to_owned())));
         }

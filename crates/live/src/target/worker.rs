@@ -32,6 +32,9 @@ const MAX_DELETE: u64 = 10_000;
 /// The pause between batches while more paths have failed than are kept.
 const FULL_PAUSE: Duration = Duration::from_secs(5);
 
+/// A target that refuses removals is asked again so often.
+const ASK_AGAIN: Duration = Duration::from_secs(300);
+
 /// After a session that was lost its paths are looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
@@ -63,6 +66,8 @@ pub(crate) struct Setting {
     pub(crate) max_delete: Option<u64>,
     /// What was seen to go is removed.
     pub(crate) removes: bool,
+    /// What a comparison finds to be gone is removed.
+    pub(crate) compare_removes: bool,
     /// The longest a session may show no sign of life.
     pub(crate) patience: Duration,
     /// What a process that was killed may have left under way at the target.
@@ -98,6 +103,10 @@ pub(crate) struct Worker {
     /// When the log was last told of a journal that cannot be written.
     complained: Option<Duration>,
     no_delete: bool,
+    /// When it is asked again whether it takes removals.
+    ask_again: Duration,
+    /// The comparison that is to be made asks that.
+    asks: bool,
     no_links: bool,
     batch_bytes: u64,
     number: u64,
@@ -155,6 +164,8 @@ impl Worker {
             degraded: None,
             complained: None,
             no_delete: false,
+            ask_again: Duration::ZERO,
+            asks: false,
             no_links: false,
             batch_bytes: setting.batch_bytes,
             number: 0,
@@ -239,7 +250,9 @@ impl Worker {
                 self.setting.route.renew(&self.keep);
             }
             let renewal = renewal.map(|renewal| now + renewal.max(RENEWED_WITHIN));
-            let due = [attempt, self.held.next_due(), inner.outbox.due(), inner.stop, renewal];
+            let asks = self.no_delete.then_some(self.ask_again);
+            let due =
+                [attempt, self.held.next_due(), inner.outbox.due(), inner.stop, renewal, asks];
             let due = due.into_iter().flatten().filter(|due| *due < Duration::MAX).min();
             self.pulse.idle();
             inner = desk.wait(inner, due.map(|due| due.saturating_sub(now).max(TICK)));
@@ -266,6 +279,16 @@ impl Worker {
     fn take_wishes(&mut self, inner: &mut Inner, now: Duration) {
         if std::mem::take(&mut inner.retry) {
             self.backoff.retry_now(now);
+            self.held.retry_now();
+            self.ask_again = now;
+        }
+        if self.no_delete && now >= self.ask_again {
+            // Somebody may have changed its mind.
+            self.no_delete = false;
+            if self.setting.compare_removes {
+                self.asks = true;
+                inner.compare = Some(true);
+            }
             self.held.retry_now();
         }
         if std::mem::take(&mut inner.allow) {
@@ -378,7 +401,9 @@ impl Worker {
             self.desk.compare(removes, scheduled);
             return;
         }
-        self.set_state(State::Comparing, "everything is compared");
+        if !self.asks {
+            self.set_state(State::Comparing, "everything is compared");
+        }
         // After it old names may be gone.
         self.desk.lock().moves = Moves::default();
         let mut sum = Sum::default();
@@ -394,6 +419,7 @@ impl Worker {
         let now = self.registry.now();
         match verdict {
             Verdict::Arrived | Verdict::Partial => {
+                self.asks = false;
                 self.known = outcome.listed;
                 if outcome.stopped_deleting() {
                     self.compare_held = Some(scheduled);
@@ -405,7 +431,10 @@ impl Worker {
             }
             Verdict::Refused(option) if option.starts_with("delete") => {
                 self.refuse_deletion();
-                self.desk.compare(false, scheduled);
+                // All else was compared before it was asked again.
+                if !std::mem::take(&mut self.asks) {
+                    self.desk.compare(false, scheduled);
+                }
             }
             verdict => {
                 let text = outcome.text();
@@ -438,6 +467,7 @@ impl Worker {
 
     fn refuse_deletion(&mut self) {
         self.no_delete = true;
+        self.ask_again = self.registry.now() + ASK_AGAIN;
         self.set_state(State::NoDelete, "the target refuses removals; everything else is sent");
     }
 
