@@ -203,6 +203,7 @@ fn r14_what_is_made_while_the_source_is_away_is_watched_when_it_is_back() {
         // The old watches are still told of this, and find nothing at the path.
         fs::create_dir_all(kept.join(format!("d{round}/below"))).unwrap();
         fs::write(kept.join(format!("d{round}/below/f")), "before").unwrap();
+        bench.service.as_ref().unwrap().compare(None);
         bench.until_state("t0", State::SourceLost);
         assert!(bench.path("t/a").exists());
         assert!(bind());

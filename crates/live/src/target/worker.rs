@@ -468,7 +468,7 @@ impl Worker {
     fn refuse_deletion(&mut self) {
         self.no_delete = true;
         self.ask_again = self.registry.now() + ASK_AGAIN;
-        self.set_state(State::NoDelete, "the target refuses removals; everything else is sent");
+        self.set_state(State::NoDelete, told::NO_DELETE_REASON);
     }
 
     fn send(&mut self, batch: &Batch, moves: Vec<Move>) {

@@ -77,6 +77,8 @@ impl Daemon {
     /// Kills it and everything it started.
     pub(crate) fn kill(&mut self) {
         let Some(mut child) = self.child.take() else { return };
+        // So that it starts no more while they are looked up.
+        send(child.id(), Signal::STOP);
         for process in descendants(child.id()) {
             send(process, Signal::KILL);
         }

@@ -19,6 +19,8 @@ const BUSY_AFTER: Duration = Duration::from_secs(30);
 /// How often the log is told of a journal that cannot be written.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
+pub(super) const NO_DELETE_REASON: &str = "the target refuses removals; everything else is sent";
+
 const LIVE_REASON: &str = "everything arrives";
 
 impl Worker {
@@ -121,6 +123,8 @@ impl Worker {
             self.set_state(state, &reason);
         } else if state == State::Live {
             self.set_well();
+        } else if state == State::NoDelete {
+            self.set_state(state, NO_DELETE_REASON);
         }
     }
 
