@@ -87,7 +87,9 @@ fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
 /// What the names of test functions say, `r7_…` or `r7_r8_…` or `r7_and_r8_…`, and what jobs of benches say in words.
 fn named() -> BTreeSet<u32> {
     let mut files = Vec::new();
-    ROOMS.iter().for_each(|room| sources(&top().join(room), &mut files));
+    for room in ROOMS {
+        sources(&top().join(room), &mut files);
+    }
     let mut found = BTreeSet::new();
     for file in files {
         let text = fs::read_to_string(&file).unwrap();

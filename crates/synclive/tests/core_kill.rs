@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use bench::{Daemon, PATIENCE, Signal, stock_is_missing, until};
+use bench::daemon::{PATIENCE, Signal, send};
+use bench::{Daemon, stock_is_missing, until};
 
 struct Killed(Child);
 
@@ -353,7 +354,7 @@ fn r85_what_an_old_session_still_does_after_a_kill_is_put_right() {
     until_equal(&source, &target);
     // Now it removes what it was told to remove.
     for process in stopped {
-        bench::send(process, Signal::CONT);
+        send(process, Signal::CONT);
         until("it ends", || !daemon.sessions_now().contains(&process));
     }
     signal(&running, Signal::USR2);

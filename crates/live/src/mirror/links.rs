@@ -124,7 +124,7 @@ impl Links {
             return None;
         }
         if now < self.not_before {
-            return Some(self.not_before - now);
+            return Some(self.not_before.saturating_sub(now));
         }
         let asked = std::mem::take(&mut self.wanted);
         let (found, over) = (Arc::default(), Arc::<AtomicBool>::default());
@@ -138,12 +138,11 @@ impl Links {
             *found.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
             bell.ring(Wish::Linked);
         };
-        match thread::Builder::new().name("links".into()).spawn(look) {
-            Ok(_) => self.running = Some(running),
-            Err(_) => {
-                self.everything = true;
-                self.not_before = now + LEAST_PAUSE;
-            }
+        if thread::Builder::new().name("links".into()).spawn(look).is_ok() {
+            self.running = Some(running);
+        } else {
+            self.everything = true;
+            self.not_before = now + LEAST_PAUSE;
         }
         None
     }

@@ -50,7 +50,9 @@ impl Unseen {
         let look = move || {
             let mut changes = Vec::new();
             let tell = |changes: &mut Vec<(RelPathBuf, Todo)>| {
-                desks.iter().for_each(|desk| desk.push(changes));
+                for desk in &desks {
+                    desk.push(changes);
+                }
                 changes.clear();
             };
             files(&top, &hiding, &until, &mut |path, data| {

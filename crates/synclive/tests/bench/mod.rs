@@ -2,7 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::print_stderr)] // Each test file uses its part; helpers are as tests.
 
 #[path = "../../../live/tests/bench/daemon.rs"]
-mod daemon;
+pub(crate) mod daemon;
 
 use std::fs;
 use std::net::TcpListener;
@@ -11,7 +11,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-pub(crate) use daemon::{Daemon, PATIENCE, Signal, send, stock_is_missing, until};
+pub(crate) use daemon::{Daemon, stock_is_missing, until};
 
 /// Runs the program to its end.
 pub(crate) fn synclive<I: AsRef<std::ffi::OsStr>>(words: impl IntoIterator<Item = I>) -> Output {
