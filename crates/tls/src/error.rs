@@ -3,6 +3,24 @@
 use std::io;
 use std::path::PathBuf;
 
+/// What is wrong with the other end, as far as somebody can do something about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Trouble {
+    /// Its certificate is signed by nobody who is trusted.
+    UnknownAuthority,
+    /// Its certificate has expired.
+    Expired,
+    /// Its certificate is for later.
+    NotYetValid,
+    /// Its certificate is for other names.
+    OtherName,
+    /// It wants a certificate of ours, or another one.
+    WantsCertificate,
+    /// It does not speak TLS.
+    NoTls,
+}
+
 /// Why there is no tunnel.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -48,4 +66,37 @@ pub enum Error {
     /// The parts of a tunnel could not be made.
     #[error("cannot make a tunnel: {0}")]
     Tunnel(#[source] io::Error),
+}
+
+impl Error {
+    /// What there is to do about, if that is known.
+    pub fn trouble(&self) -> Option<Trouble> {
+        use rustls::{AlertDescription as Alert, CertificateError as Bad, Error as Tls};
+        match self {
+            Self::Handshake { reason: Tls::InvalidCertificate(reason), .. } => match reason {
+                Bad::UnknownIssuer => Some(Trouble::UnknownAuthority),
+                Bad::Expired | Bad::ExpiredContext { .. } => Some(Trouble::Expired),
+                Bad::NotValidYet | Bad::NotValidYetContext { .. } => Some(Trouble::NotYetValid),
+                Bad::NotValidForName | Bad::NotValidForNameContext { .. } => {
+                    Some(Trouble::OtherName)
+                }
+                // An authority's own certificate, which was not trusted itself.
+                Bad::Other(_) => Some(Trouble::UnknownAuthority),
+                _ => None,
+            },
+            Self::Handshake { reason: Tls::InvalidMessage(_), .. } => Some(Trouble::NoTls),
+            Self::Handshake { reason: Tls::AlertReceived(alert), .. } => match alert {
+                Alert::CertificateRequired
+                | Alert::BadCertificate
+                | Alert::UnknownCA
+                | Alert::CertificateUnknown
+                | Alert::CertificateExpired => Some(Trouble::WantsCertificate),
+                _ => None,
+            },
+            Self::Connection { reason, .. } if reason.kind() == io::ErrorKind::UnexpectedEof => {
+                Some(Trouble::NoTls)
+            }
+            _ => None,
+        }
+    }
 }

@@ -219,6 +219,22 @@ fn avoid_defects(options: &mut Vec<&str>, mode: Mode) {
         // It looks again at files whose special bits went with the owner: by then the sum has been read.
         options.retain(|option| *option != "-c");
         options.iter_mut().filter(|option| **option == "-rc").for_each(|option| *option = "-r");
+        // It has read what it appends to a second time, and tells of that.
+        options.retain(|option| !option.starts_with("--append"));
+        if options.contains(&"--link-dest=../basis") {
+            // It gives the basis the mode of what was in the link's place.
+            options.push("-p");
+        }
+    }
+    if !crate::sandbox::is_root() {
+        if options.iter().any(short('X')) {
+            // It takes itself for root and does not lend itself rights to write attributes of read-only files.
+            options.retain(|option| *option != "--super");
+        }
+        if options.contains(&"--open-noatime") {
+            // It gives up where a link leads to a file of another user; we read such files in the usual way.
+            options.retain(|option| !["-L", "-k", "--copy-unsafe-links"].contains(option));
+        }
     }
     if mode.transport == Transport::Daemon {
         // Refused, and then each end loses the other at its own moment.
