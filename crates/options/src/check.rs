@@ -174,6 +174,9 @@ fn choices(draft: &mut Draft) -> Check {
         if choice.transfer == Some(Checksum::None) {
             draft.o.data.whole_file = Some(true);
         }
+        if draft.o.data.checksum && choice.whole == Some(Checksum::None) {
+            return Err(UsageError::NoWholeChecksum);
+        }
         draft.o.data.checksum_choice = choice;
     }
     let chosen = match draft.compress_choice.as_deref() {
@@ -483,6 +486,16 @@ mod tests {
         assert!(matches!(parse("--serve-only /srv -a"), Err(UsageError::Ours(_))));
         assert!(matches!(parse("--serve-only /srv x"), Err(UsageError::Ours(_))));
         assert!(matches!(parse("--ro a b"), Err(UsageError::Ours(_))));
+    }
+
+    #[test]
+    fn files_are_never_compared_by_no_checksum() {
+        for words in ["-c --cc=none a b", "--cc=md5,none -c a b"] {
+            assert!(matches!(parse(words), Err(UsageError::NoWholeChecksum)), "{words}");
+        }
+        for words in ["-c --cc=none,md5 a b", "--cc=none a b"] {
+            assert!(parse(words).is_ok(), "{words}");
+        }
     }
 
     #[test]

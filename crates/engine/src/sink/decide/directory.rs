@@ -59,6 +59,10 @@ impl Generator<'_> {
         } else {
             self.fix_attributes(work, &stat, lent.or(mode), Times::Differing)?
         };
+        if !fixed {
+            // Its time has still to be set, as if something had changed in it.
+            context.note_change();
+        }
         if fixed || lent.is_none() {
             self.finish_later(Finish {
                 path: work.path.as_bytes().to_vec(),
