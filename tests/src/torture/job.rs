@@ -279,5 +279,9 @@ pub fn options(random: &mut Random, mode: Mode, profile: Profile) -> Vec<String>
     if options.iter().any(|option| finds_basis(option) || *option == "-S") {
         options.retain(|option| !option.starts_with("--append"));
     }
+    // Where a basis directory has a link to a directory it looks behind that; we stay beneath the basis directory itself.
+    if options.iter().any(|option| ["-L", "-k", "--copy-unsafe-links"].contains(option)) {
+        options.retain(|option| !option.contains("-dest="));
+    }
     options.into_iter().map(str::to_owned).collect()
 }
