@@ -226,6 +226,11 @@ fn avoid_defects(options: &mut Vec<&str>, mode: Mode) {
             options.push("-p");
         }
     }
+    let in_place = |option: &&str| option.starts_with("--append") || *option == "--inplace";
+    if any(&options[..], &["-A", "-AX", "-aHAX"]) && options.iter().any(in_place) {
+        // Its backups of what is written in place have no access list.
+        options.retain(|option| *option != "-b" && !option.starts_with("--backup-dir"));
+    }
     if !crate::sandbox::is_root() {
         if options.iter().any(short('X')) {
             // It takes itself for root and does not lend itself rights to write attributes of read-only files.
