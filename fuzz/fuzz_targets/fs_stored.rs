@@ -2,12 +2,12 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use syncline_fs::{Acl, Device, FakeStat, Kind, Stat, Time};
+use syncline_fs::{Acl, FakeStat, Kind};
 
 /// A full list and what is left of it beside its mode say the same.
 fn condenses(acl: &Acl, mode: u32) {
     let full = acl.completed_for_access(mode);
-    // Without one the group's entry is what the mode shows, with one the mask is.
+    // What the mode says of the group is the mask, where there is one.
     let mode = full.mode();
     assert_eq!(mode & !0o777, 0);
     if full.is_minimal() {
