@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use rustls::{AlertDescription, CertificateError};
+
 /// What is wrong with the other end, as far as somebody can do something about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -71,32 +73,43 @@ pub enum Error {
 impl Error {
     /// What there is to do about, if that is known.
     pub fn trouble(&self) -> Option<Trouble> {
-        use rustls::{AlertDescription as Alert, CertificateError as Bad, Error as Tls};
+        use rustls::Error as Tls;
         match self {
-            Self::Handshake { reason: Tls::InvalidCertificate(reason), .. } => match reason {
-                Bad::UnknownIssuer => Some(Trouble::UnknownAuthority),
-                Bad::Expired | Bad::ExpiredContext { .. } => Some(Trouble::Expired),
-                Bad::NotValidYet | Bad::NotValidYetContext { .. } => Some(Trouble::NotYetValid),
-                Bad::NotValidForName | Bad::NotValidForNameContext { .. } => {
-                    Some(Trouble::OtherName)
-                }
-                // An authority's own certificate, which was not trusted itself.
-                Bad::Other(_) => Some(Trouble::UnknownAuthority),
-                _ => None,
-            },
+            Self::Handshake { reason: Tls::InvalidCertificate(reason), .. } => {
+                of_certificate(reason)
+            }
+            Self::Handshake { reason: Tls::AlertReceived(alert), .. } => of_alert(*alert),
             Self::Handshake { reason: Tls::InvalidMessage(_), .. } => Some(Trouble::NoTls),
-            Self::Handshake { reason: Tls::AlertReceived(alert), .. } => match alert {
-                Alert::CertificateRequired
-                | Alert::BadCertificate
-                | Alert::UnknownCA
-                | Alert::CertificateUnknown
-                | Alert::CertificateExpired => Some(Trouble::WantsCertificate),
-                _ => None,
-            },
             Self::Connection { reason, .. } if reason.kind() == io::ErrorKind::UnexpectedEof => {
                 Some(Trouble::NoTls)
             }
             _ => None,
         }
     }
+}
+
+/// What we have against the peer's certificate.
+fn of_certificate(reason: &CertificateError) -> Option<Trouble> {
+    use CertificateError as Bad;
+    match reason {
+        // The second is an authority's own certificate that is not trusted itself.
+        Bad::UnknownIssuer | Bad::Other(_) => Some(Trouble::UnknownAuthority),
+        Bad::Expired | Bad::ExpiredContext { .. } => Some(Trouble::Expired),
+        Bad::NotValidYet | Bad::NotValidYetContext { .. } => Some(Trouble::NotYetValid),
+        Bad::NotValidForName | Bad::NotValidForNameContext { .. } => Some(Trouble::OtherName),
+        _ => None,
+    }
+}
+
+/// What the peer has against us.
+fn of_alert(alert: AlertDescription) -> Option<Trouble> {
+    use AlertDescription as Alert;
+    let certificate = [
+        Alert::CertificateRequired,
+        Alert::BadCertificate,
+        Alert::UnknownCA,
+        Alert::CertificateUnknown,
+        Alert::CertificateExpired,
+    ];
+    certificate.contains(&alert).then_some(Trouble::WantsCertificate)
 }

@@ -282,20 +282,21 @@ mod tests {
         let entries = [
             ("./", 0),
             ("a*/", 0),
-            ("a*/f", 900_000),
+            ("a*/f", 90_000_000),
             ("b\\c/", 0),
-            ("b\\c/[/", 500_000),
-            ("b\\c/e/", 500_000),
+            ("b\\c/[/", 64_000),
+            ("b\\c/e/", 64_000),
             ("d\n/", 0),
             ("d\n/f", 9_000_000),
         ];
         let found = survey(&["src/"], &entries);
-        let rules = divide(&found, 3).unwrap();
+        let rules = divide(&found, 4).unwrap();
         assert_eq!(rules[0], ["S /a\\*", "S /b\\c", "S /b\\\\c/\\[", "S /b\\c/e", "H *"]);
         assert_eq!(rules[1], ["-sr /a\\*", "-sr /b\\\\c/\\[", "-sr /b\\c/e"]);
         assert_eq!(rules[2], ["S /a\\*", "-sr /*"]);
-        let last = ["S /b\\c", "S /b\\\\c/\\[", "S /b\\c/e", "-sr /b\\\\c/*", "-sr /*"];
-        assert_eq!(rules[3], last);
+        let bracket = ["S /b\\c", "S /b\\\\c/\\[", "-sr /b\\\\c/*", "-sr /*"];
+        assert_eq!(rules[3], bracket);
+        assert_eq!(rules[4], ["S /b\\c", "S /b\\c/e", "-sr /b\\\\c/*", "-sr /*"]);
     }
 
     #[test]
