@@ -169,9 +169,10 @@ impl Generator<'_> {
                 return Ok(FileMatch::Done);
             }
         }
-        // Without item flags it is named for the attributes that had to be set.
+        // A server that has no item flags to send names it for the attributes that had to be set.
         let copied = Stat { mtime: Time::default(), ..candidate.stat };
         if context.terms.protocol.has_item_flags()
+            || context.job.place != crate::Place::Server
             || context.is_dry()
             || context.keep.changes(work.entry, &copied, mode)
         {
