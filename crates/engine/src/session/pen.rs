@@ -105,7 +105,7 @@ impl Pen {
 
     /// The same for passing down what was written.
     pub(super) fn flush_now(&self) -> bool {
-        self.act_now(|pen, out| pen.flush(out))
+        self.act_now(Self::flush)
     }
 
     /// The same for a change of the frames.
