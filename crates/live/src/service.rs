@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use syncline_conf::live::{Config, Deletion, Mirror, Startup, Target, Warm};
+use syncline_conf::live::{Address, Config, Deletion, Mirror, Startup, Target, Warm};
 use syncline_engine::ExitCode;
 use syncline_engine::session::{rules_of, sending_filter};
 use syncline_engine::source::OperatorFiles;
@@ -575,6 +575,15 @@ fn hiding_of(mirror: &Mirror, top: &Path) -> Result<Hiding, ServiceError> {
                 mirror: name_of(mirror),
                 target: target_name_of(target),
                 text: error.to_string(),
+            });
+        }
+        if matches!(target.url, Address::Local(_)) && options.connection.iconv.is_some() {
+            return Err(ServiceError::Options {
+                mirror: name_of(mirror),
+                target: target_name_of(target),
+                text: "iconv: names are converted on the way to another host only; leave it out, or name \
+                       the target user@localhost:/path"
+                    .to_owned(),
             });
         }
         let mut filter = sending_filter(&options, &mut files).map_err(fail)?;
