@@ -5,8 +5,12 @@ use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
+
+/// How long a service manager may take to listen. One that never does must not hold up the service.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Where a service manager listens.
 #[derive(Debug, Clone)]
@@ -30,7 +34,11 @@ impl Listener {
 
     /// Says `READY=1` and the like.
     pub fn tell(&self, state: &str) {
-        let send = || UnixDatagram::unbound()?.send_to_addr(state.as_bytes(), &self.0);
+        let send = || {
+            let socket = UnixDatagram::unbound()?;
+            socket.set_write_timeout(Some(PATIENCE))?;
+            socket.send_to_addr(state.as_bytes(), &self.0)
+        };
         // The service manager will notice by itself that it heard nothing.
         let _ = send();
     }
@@ -52,4 +60,23 @@ pub fn tell(state: &str) {
 pub fn monotonic_microseconds() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
     now.tv_sec.unsigned_abs() * 1_000_000 + now.tv_nsec.unsigned_abs() / 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_manager_that_does_not_listen_holds_nobody_up() {
+        let name = OsStr::from_bytes(b"syncline-notify-that-nobody-reads");
+        let address = SocketAddr::from_abstract_name(name.as_bytes()).unwrap();
+        let deaf = UnixDatagram::bind_addr(&address).unwrap();
+        let filling = UnixDatagram::unbound().unwrap();
+        filling.set_nonblocking(true).unwrap();
+        while filling.send_to_addr(b"x", &address).is_ok() {}
+        // Comes back, or the test never ends.
+        Listener(address).tell("READY=1");
+        let mut first = [0; 2];
+        assert_eq!(deaf.recv(&mut first).unwrap(), 1);
+    }
 }
