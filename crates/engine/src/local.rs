@@ -268,7 +268,7 @@ impl LocalOffers {
         let own = |error| Error::wire(Role::Sender, error);
         match scanned {
             Scanned::Part(_) => {}
-            Scanned::List { directory, list, origins, .. } => {
+            Scanned::List { directory, list, origins, last, .. } => {
                 let directory = match directory {
                     None => None,
                     Some(number) => {
@@ -277,6 +277,10 @@ impl LocalOffers {
                         entry.map(|entry| (number, entry))
                     }
                 };
+                if last {
+                    // Before anybody can be told of a file in it: the count of what is left is final.
+                    self.monitor.tally().end_lists();
+                }
                 self.known.add(&list, origins);
                 if self.lists.arrived() == 0 {
                     self.monitor.tally().list_build.set(self.watch.milliseconds());

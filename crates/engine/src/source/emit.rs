@@ -29,6 +29,8 @@ pub enum Scanned {
         list: FileList,
         /// Where its entries are.
         origins: Origins,
+        /// No list follows.
+        last: bool,
     },
     /// The scan is over: no list follows.
     End,
@@ -189,8 +191,12 @@ impl<'a> Emitter<'a> {
     }
 
     /// Completes the list under way and delivers it; copies of its directories' entries in the order of names, each with
-    /// its number among them.
-    pub(super) fn finish_list(&mut self, directory: Option<u32>) -> Result<Vec<(u32, FileEntry)>> {
+    /// its number among them, which `is_last` looks at to tell whether lists follow.
+    pub(super) fn finish_list(
+        &mut self,
+        directory: Option<u32>,
+        is_last: impl FnOnce(&[(u32, FileEntry)]) -> bool,
+    ) -> Result<Vec<(u32, FileEntry)>> {
         if let Some(encoder) = &mut self.encoder {
             encoder.end(&mut self.bytes, self.errors, &mut self.names);
         }
@@ -217,7 +223,8 @@ impl<'a> Emitter<'a> {
         let bytes = std::mem::take(&mut self.bytes);
         self.tally.list_size.add(bytes.len() as u64);
         let origins = std::mem::replace(&mut self.origins, Origins::One(0));
-        self.send(Scanned::List { directory, bytes, list, origins })?;
+        let last = is_last(&directories);
+        self.send(Scanned::List { directory, bytes, list, origins, last })?;
         Ok(directories)
     }
 

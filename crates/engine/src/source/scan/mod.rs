@@ -228,7 +228,7 @@ impl Scan<'_> {
         if self.emitter.is_incremental() {
             self.finish_incremental()?;
         } else {
-            self.emitter.finish_list(None)?;
+            self.emitter.finish_list(None, |_| true)?;
         }
         self.emitter.finish()
     }
@@ -237,7 +237,7 @@ impl Scan<'_> {
     /// tree is left (filters.md 8.7).
     fn finish_incremental(&mut self) -> Result<()> {
         let mut next_number = 0;
-        let first = self.close_list(None, &mut next_number)?;
+        let first = self.close_list(None, true, &mut next_number)?;
         let mut owed: Vec<Owed> = first;
         owed.reverse();
         while let Some(directory) = owed.pop() {
@@ -255,17 +255,27 @@ impl Scan<'_> {
                 self.enter_at(name, &place.at)?;
                 self.children(name, place)?;
             }
-            let mut below = self.close_list(Some(directory.number), &mut next_number)?;
+            let mut below =
+                self.close_list(Some(directory.number), owed.is_empty(), &mut next_number)?;
             below.reverse();
             owed.append(&mut below);
         }
         Ok(())
     }
 
-    /// Delivers the list under way; the directories in it, numbered, that owe lists of their own.
-    fn close_list(&mut self, directory: Option<u32>, next_number: &mut u32) -> Result<Vec<Owed>> {
-        let directories = self.emitter.finish_list(directory)?;
+    /// Delivers the list under way; the directories in it, numbered, that owe lists of their own. No other does if this
+    /// is the `last` one owed so far.
+    fn close_list(
+        &mut self,
+        directory: Option<u32>,
+        last: bool,
+        next_number: &mut u32,
+    ) -> Result<Vec<Owed>> {
         let mut places = std::mem::take(&mut self.places);
+        let owes = |entry: &FileEntry| entry.name != b"." && places.contains_key(&entry.name);
+        let directories = self.emitter.finish_list(directory, |directories| {
+            last && !directories.iter().any(|(_, entry)| owes(entry))
+        })?;
         let mut owed = Vec::new();
         let before = *next_number;
         *next_number += directories.len() as u32;

@@ -69,7 +69,7 @@ impl Serve<'_> {
                 self.commit()?;
                 Ok(Some(false))
             }
-            Scanned::List { directory, bytes, list, origins } => {
+            Scanned::List { directory, bytes, list, origins, last } => {
                 {
                     let mut out = self.peer.output.buffer();
                     if let Some(directory) = directory {
@@ -92,20 +92,26 @@ impl Serve<'_> {
                 self.origins.push_back(origins);
                 self.tell_errors();
                 self.commit()?;
-                if !self.terms.incremental() {
-                    self.all_listed = true;
+                if last {
+                    self.end_lists()?;
                 }
                 Ok(Some(true))
             }
             Scanned::End => {
-                if self.terms.incremental() && !self.all_listed {
-                    self.out_index.encode(&mut self.peer.output.buffer(), Index::ListEnd);
-                    self.lists.end().map_err(|error| self.own(error))?;
-                }
-                self.all_listed = true;
+                self.end_lists()?;
                 Ok(None)
             }
         }
+    }
+
+    /// Says, once, that no list follows.
+    fn end_lists(&mut self) -> Result<()> {
+        if self.terms.incremental() && !self.all_listed {
+            self.out_index.encode(&mut self.peer.output.buffer(), Index::ListEnd);
+            self.lists.end().map_err(|error| self.own(error))?;
+        }
+        self.all_listed = true;
+        Ok(())
     }
 
     /// Where lists cannot carry I/O errors, or protocol 30 has new ones, a message does (filelist.md 3.3).
