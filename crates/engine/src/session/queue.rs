@@ -427,6 +427,13 @@ impl Output {
         self.pass_on(&turn)
     }
 
+    /// Puts data into the queue however much waits there: for what a peer reads only as fast as its own data is read.
+    pub(crate) fn put_at_once(&self, data: Vec<u8>) -> io::Result<()> {
+        self.flush()?;
+        self.handed_over.fetch_add(data.len() as u64, Ordering::Relaxed);
+        self.queue.order(Order::Data(data))
+    }
+
     /// From here on one thread gathers while another reads. The reader must not wait for a peer that waits for it.
     pub(crate) fn share(&self) {
         self.shared.store(true, Ordering::Relaxed);
@@ -570,7 +577,7 @@ fn write_all(
                 if !failed && !interrupt.is_raised() {
                     state.note(out.write_all(&data));
                 }
-                // There is room for every credit ever given out.
+                // There is room for every credit ever given out; what was put in without one gives none back.
                 credits.try_send(());
             }
             Order::Message(message) if !failed => state.note(out.message(&message)),
