@@ -15,7 +15,6 @@ use syncline_wire::{Error as WireError, Protocol};
 use crate::confine::Confinement;
 use crate::hooks::{self, PreTransfer};
 use crate::identity::{Identity, Trouble};
-use crate::log::Log;
 use crate::name_converter::NameConverter;
 use crate::paths::{message, path, shown};
 use crate::request::Request;
@@ -101,7 +100,7 @@ impl Entry {
         let charset = session.open_charset(&settings)?;
         let filter = session.load_filter(&settings, &place.inside)?;
         let target = session.module_target(&settings)?;
-        session.log = Log::open(target, trust(&settings));
+        session.log = session.log.or_open(target, trust(&settings));
         let (pre_transfer, name_converter) = session.start_hooks(&settings, &early_input)?;
         session.change_root(&settings, &place)?;
         let munge =

@@ -1,8 +1,8 @@
 //! The connection during the handshake: lines in and out before an absolute deadline.
 
 use std::fs::File;
-use std::io::{self, BufRead, Cursor, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{self, BufRead, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -115,11 +115,11 @@ impl Link {
         Some(Self::new(input, output))
     }
 
-    /// The two directions for the transfer, with what was read ahead in front.
-    pub(crate) fn into_parts(self) -> (impl Read + Send + 'static, File) {
+    /// The two directions for the transfer, and what was read ahead.
+    pub(crate) fn into_parts(self) -> (Prompt, Vec<u8>, File) {
         let ahead = self.buffer[self.used..].to_vec();
         let prompt = Prompt { input: File::from(self.input), acknowledges: true };
-        (Cursor::new(ahead).chain(prompt), File::from(self.output))
+        (prompt, ahead, File::from(self.output))
     }
 }
 
@@ -128,9 +128,15 @@ const HASTY: usize = 8 * 1024;
 
 /// Acknowledges what it has read of a socket: a stock client's next small piece waits for that, and the kernel's own
 /// acknowledgement for 40 ms.
-struct Prompt {
+pub(crate) struct Prompt {
     input: File,
     acknowledges: bool,
+}
+
+impl AsFd for Prompt {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.input.as_fd()
+    }
 }
 
 impl Read for Prompt {
@@ -218,8 +224,7 @@ mod tests {
         peer.write_all(b"line\nrest").unwrap();
         assert_eq!(read_line(&mut link, 10).unwrap(), b"line");
         drop(peer);
-        let (mut input, _) = link.into_parts();
-        let mut rest = Vec::new();
+        let (mut input, mut rest, _) = link.into_parts();
         input.read_to_end(&mut rest).unwrap();
         assert_eq!(rest, b"rest");
     }

@@ -75,6 +75,14 @@ impl Log {
         }
     }
 
+    /// The log of a module. One with the same target stays open: below a `daemon chroot` its name leads nowhere.
+    pub(crate) fn or_open(&self, target: Target, trust: Trust<'_>) -> Self {
+        if self.0.target == target && matches!(self.0.sink, Sink::File(_)) {
+            return self.clone();
+        }
+        Self::open(target, trust)
+    }
+
     /// Logs what happens in the normal course.
     pub(crate) fn info(&self, message: impl AsRef<[u8]>) {
         self.write(Level::Info, message.as_ref());

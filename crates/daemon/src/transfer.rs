@@ -1,8 +1,10 @@
 //! The transfer itself: the engine's server role under the module's rules (docs/spec daemon.md 10.3 to 13).
 
+use std::io::{Cursor, Read};
 use std::sync::Arc;
 
 use syncline_engine::report::{Class, Direction, Output, Report, Served, Setting, Transfers};
+use syncline_engine::session::socket::limit_writes;
 use syncline_engine::session::{Connection, ServerPlan, ServerVoice};
 use syncline_engine::source::OperatorFiles;
 use syncline_engine::{Error, Event, ExitCode, Job, Module, Monitor, Observer, Place};
@@ -42,7 +44,7 @@ pub(crate) fn run(session: Session<'_>, mut entry: Entry, request: Request) -> u
         .or(missing);
     let Ok(protocol) = entry.protocol else { return ExitCode::PROTOCOL.number() };
     let lingering = link.linger();
-    let (reader, writer) = link.into_parts();
+    let (reader, ahead, writer) = link.into_parts();
     let mut job = Job::new(options.clone(), Place::Server);
     // The client says whether names are converted, the module to what.
     job.charset = entry.charset.take().filter(|_| options.connection.iconv.is_some());
@@ -61,7 +63,14 @@ pub(crate) fn run(session: Session<'_>, mut entry: Entry, request: Request) -> u
         None => Accounts::new(),
     };
     signals.during_transfer(&job.interrupt, &job.temporaries);
-    let connection = match Connection::new(reader, writer, &options, &job.interrupt) {
+    limit_writes(&writer, options.connection.timeout);
+    let connection = if sends {
+        Connection::of_sender(reader, ahead, writer, &options, &job.interrupt)
+    } else {
+        let reader = Cursor::new(ahead).chain(reader);
+        Connection::new(reader, writer, &options, &job.interrupt)
+    };
+    let connection = match connection {
         Ok(connection) => connection,
         Err(error) => {
             log.warn(error.to_string());
@@ -144,7 +153,11 @@ pub(crate) fn run(session: Session<'_>, mut entry: Entry, request: Request) -> u
         }
     }
     if let Some(link) = lingering {
-        if result.is_err() { link.close_patiently() } else { link.close() }
+        match result {
+            // One that takes nothing will not hear why either.
+            Ok(_) | Err(Error::Timeout { .. }) => link.close(),
+            Err(_) => link.close_patiently(),
+        }
     }
     code.number()
 }
@@ -274,6 +287,10 @@ impl Observer for Observed {
             self.voice.send(Message::Deleted { name: path.to_vec(), directory: *directory });
         }
         self.report.event(event);
+    }
+
+    fn wants_items(&self) -> bool {
+        self.transfers.is_some() || self.report.wants_items()
     }
 
     fn traces(&self, flag: Debug, level: u8) -> bool {

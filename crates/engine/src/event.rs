@@ -354,6 +354,11 @@ pub trait Observer: Send + Sync {
         false
     }
 
+    /// Whether [`Event::Item`] is wanted, once the terms are settled; where nobody looks it is not made.
+    fn wants_items(&self) -> bool {
+        true
+    }
+
     /// Whether [`Event::Trace`] about this is wanted.
     fn traces(&self, _flag: Debug, _level: u8) -> bool {
         false
@@ -423,6 +428,11 @@ impl Monitor {
     /// Whether a trace about this is wanted.
     pub fn traces(&self, flag: Debug, level: u8) -> bool {
         self.observer.traces(flag, level)
+    }
+
+    /// Whether items are worth telling.
+    pub fn wants_items(&self) -> bool {
+        self.observer.wants_items()
     }
 
     /// Whether progress is worth telling.

@@ -163,6 +163,10 @@ impl Observer for Observed {
         self.report.event(event);
     }
 
+    fn wants_items(&self) -> bool {
+        self.report.wants_items()
+    }
+
     fn traces(&self, flag: Debug, level: u8) -> bool {
         self.report.traces(flag, level)
     }

@@ -201,3 +201,39 @@ fn a_client_that_goes_away_in_the_middle_ends_its_session() {
     let copied = client(&[&daemon.url("m/big"), daemon.path("copy2").to_str().unwrap()]);
     assert!(copied.status.success(), "{copied:?}");
 }
+
+#[test]
+fn a_client_that_takes_nothing_any_more_is_given_up_after_the_timeout() {
+    let test = "a_client_that_takes_nothing_any_more_is_given_up_after_the_timeout";
+    if stock().is_none() {
+        return skipped(test, "no stock client");
+    }
+    let own = as_ourselves();
+    let daemon = ours(&format!("use chroot = no\n{own}timeout = 2\n[m]\npath = {{DIR}}/m\n"));
+    std::fs::create_dir_all(daemon.path("m/small")).unwrap();
+    std::fs::write(daemon.path("m/big"), vec![7; 48 << 20]).unwrap();
+    for number in 0..1000 {
+        std::fs::write(daemon.path(&format!("m/small/{number}")), vec![7; 48 << 10]).unwrap();
+    }
+    // One long file, which a thread of its own writes, and short ones.
+    for (count, what) in [(1, "m/big"), (2, "m/small")] {
+        let copy = daemon.path("copy");
+        let mut client = std::process::Command::new("rsync")
+            .args(["-r", "--bwlimit=500", "--timeout=0", &daemon.url(what)])
+            .arg(&copy)
+            .process_group(0)
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        wait_until("data flows", || daemon.log().contains(&format!("rsync on {what}")));
+        let group = rustix::process::Pid::from_child(&client);
+        rustix::process::kill_process_group(group, rustix::process::Signal::STOP).unwrap();
+        wait_until("it is given up", || daemon.processes() == 1);
+        let log = daemon.log();
+        assert_eq!(log.matches("timeout in data send/receive (code 30)").count(), count, "{log}");
+        rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap();
+        client.wait().unwrap();
+        let _ = std::fs::remove_dir_all(&copy);
+        let _ = std::fs::remove_file(&copy);
+    }
+}

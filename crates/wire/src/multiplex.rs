@@ -1,6 +1,6 @@
 //! Frames: file data and messages on one stream (docs/spec session.md 7).
 
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, BufRead, IoSlice, Read, Write};
 
 use crate::message::{MESSAGE_MAX, Message, tag};
 use crate::{Error, Protocol, Result, WireRead};
@@ -276,6 +276,11 @@ impl<W: Write> Multiplexer<W> {
         Ok(())
     }
 
+    /// Encodes messages as this version has them from here on.
+    pub fn set_protocol(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
+    }
+
     /// Flushes, then writes raw bytes (files-from at protocol 30; session.md 9).
     pub fn stop(&mut self) -> io::Result<()> {
         self.flush()?;
@@ -319,6 +324,35 @@ impl<W: Write> Multiplexer<W> {
     /// Gives the inner stream back; what was not flushed is lost.
     pub fn into_inner(self) -> W {
         self.inner
+    }
+
+    /// Writes `bytes` behind everything that was written so far and passes all of it down, without a copy of what fits
+    /// into one frame.
+    pub fn write_through(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if !self.framed || bytes.len() > DATA_MAX || self.buffer.len() >= WRITE_SIZE {
+            self.write_all(bytes)?;
+            return self.flush();
+        }
+        if bytes.is_empty() {
+            return self.flush();
+        }
+        self.close_frame();
+        self.buffer.extend_from_slice(&FrameHeader::new(tag::DATA, bytes.len()).encode());
+        let all = self.buffer.len() + bytes.len();
+        let mut written = 0;
+        while written < all {
+            let head = self.buffer.get(written..).unwrap_or(&[]);
+            let rest = bytes.get(written.saturating_sub(self.buffer.len())..).unwrap_or(&[]);
+            match self.inner.write_vectored(&[IoSlice::new(head), IoSlice::new(rest)]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => written += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.sent += all as u64;
+        self.buffer.clear();
+        self.inner.flush()
     }
 
     fn close_frame(&mut self) {
@@ -386,6 +420,39 @@ mod tests {
         input.start();
         input.read_to_end(&mut data)?;
         Ok((data, messages))
+    }
+
+    /// Takes a few bytes at a time.
+    struct Slow(Vec<u8>);
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let taken = bytes.get(..5).unwrap_or(bytes);
+            self.0.extend_from_slice(taken);
+            Ok(taken.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_is_written_through_stands_behind_what_was_gathered_in_a_frame_of_its_own() {
+        let mut output = Multiplexer::new(Slow(Vec::new()), Protocol::NEWEST);
+        output.write_through(b"raw").unwrap();
+        output.start().unwrap();
+        output.write_all(b"gathered").unwrap();
+        output.write_through(b"through").unwrap();
+        output.write_through(b"").unwrap();
+        assert!(output.is_flushed());
+        assert_eq!(output.sent(), 3 + 4 + 8 + 4 + 7);
+        let long = vec![7; DATA_MAX + 1];
+        output.write_through(&long).unwrap();
+        let wire = output.into_inner().0;
+        assert_eq!(&wire[..26], b"raw\x08\0\0\x07gathered\x07\0\0\x07through");
+        let (data, _) = collect(&wire[3..]).unwrap();
+        assert_eq!(data, [b"gatheredthrough", &long[..]].concat());
     }
 
     #[test]

@@ -498,6 +498,11 @@ impl Observer for Report {
         self.setting.options.output.debug.level(flag) >= level
     }
 
+    fn wants_items(&self) -> bool {
+        // Of a server's items only old clients want to hear.
+        !self.setting.server || self.state().protocol < 29
+    }
+
     fn wants_progress(&self) -> bool {
         !self.setting.server && (self.info(Info::Progress) > 0 || self.info(Info::Flist) >= 2)
     }

@@ -1,6 +1,7 @@
 //! A transport with its threads, before and during the set-up.
 
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use syncline_options::Options;
@@ -32,13 +33,36 @@ impl Connection {
         options: &Options,
         interrupt: &Interrupt,
     ) -> Result<Self> {
+        Self::start(writer, options, interrupt, |clock| Input::spawn(reader, clock, interrupt))
+    }
+
+    /// The same for a server that sends files over something that can be waited for: it hears little, and reads that by itself.
+    /// `ahead` was read already.
+    pub fn of_sender(
+        reader: impl Read + AsFd + Send + 'static,
+        ahead: Vec<u8>,
+        writer: impl Write + Send + 'static,
+        options: &Options,
+        interrupt: &Interrupt,
+    ) -> Result<Self> {
+        Self::start(writer, options, interrupt, |clock| {
+            Input::here(Box::new(reader), ahead, clock, interrupt)
+        })
+    }
+
+    fn start(
+        writer: impl Write + Send + 'static,
+        options: &Options,
+        interrupt: &Interrupt,
+        input: impl FnOnce(Arc<Clock>) -> io::Result<Input>,
+    ) -> Result<Self> {
         let clock = Clock::new(options.connection.timeout);
         let start = || -> io::Result<Self> {
             let writer = Throttled::new(writer, options.connection.bwlimit);
             let (output, writer) = Output::spawn(writer, Arc::clone(&clock), interrupt)?;
-            let mut input = Input::spawn(reader, Arc::clone(&clock), interrupt)?;
+            let mut input = input(Arc::clone(&clock))?;
             input.flush_before_wait(&output);
-            Ok(Self { input, output, writer, clock: Arc::clone(&clock), expected: None })
+            Ok(Self { input, output, writer, clock, expected: None })
         };
         start().map_err(|error| Error::system(ExitCode::IPC, Role::Client, "thread", error))
     }

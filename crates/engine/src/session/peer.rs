@@ -123,6 +123,9 @@ impl Peer {
     /// What a failure to write means for the run.
     pub(crate) fn unwritten(&mut self, error: io::Error) -> Error {
         let failed = self.transport_failed(error, "write error");
+        if matches!(failed, Error::Timeout { .. }) {
+            return failed;
+        }
         self.hear_out();
         self.input.sink_mut().exit.map_or(failed, Error::PeerExit)
     }

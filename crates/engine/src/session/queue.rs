@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use syncline_wire::{Message, Multiplexer, Protocol};
+use syncline_wire::{Message, Protocol};
 
 use super::batch::Recorder;
 use super::channel::{Nothing, Receiver, Sender, bounded, unbounded};
+use super::here::{Awaited, Bell, Here};
+use super::pen::{Order, Pen, State};
 use crate::Interrupt;
 
 /// What is still read for nobody at most, so that a peer in the middle of writing gets to hear why it ended.
@@ -27,11 +29,15 @@ const DEPTH: usize = 4;
 /// Data is handed to the writer once this much has gathered.
 const GATHER: usize = 32 * 1024;
 
+/// The same for a thread that writes by itself, and what it writes: more is worth a second thread's time.
+const GATHER_BY_HAND: usize = 48 * 1024;
+const BY_HAND: usize = 64 * 1024 - 4;
+
 /// What a peer may say while nobody asks it for anything: a message of the day.
 const MOST_KEPT: usize = 256 * 1024;
 
 /// The longest wait between two looks at the clock.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// When something last moved, and how long nothing may (docs/spec session.md 13.1).
 #[derive(Debug)]
@@ -75,6 +81,11 @@ impl Clock {
         self.last.store(self.start.elapsed().as_millis() as u64, Ordering::Relaxed);
     }
 
+    /// After how much silence of ours the peer is to hear that we are there, once that is done.
+    pub(super) fn keep_alive(&self) -> Option<Duration> {
+        self.keep_alive.load(Ordering::Relaxed).then(|| self.limit().map(half)).flatten()
+    }
+
     fn idle(&self) -> Duration {
         let last = Duration::from_millis(self.last.load(Ordering::Relaxed));
         self.start.elapsed().saturating_sub(last)
@@ -95,11 +106,10 @@ fn half(limit: Duration) -> Duration {
     Duration::from_secs(limit.as_secs().div_ceil(2))
 }
 
-/// What arrived, read ahead by a thread of its own so that the peer can always write.
+/// What arrived.
 #[derive(Debug)]
 pub(crate) struct Input {
-    chunks: Receiver<io::Result<Chunk>>,
-    spent: Sender<Vec<u8>>,
+    feed: Feed,
     chunk: Chunk,
     position: usize,
     clock: Arc<Clock>,
@@ -107,21 +117,50 @@ pub(crate) struct Input {
     flush_before_wait: Option<Output>,
     ended: bool,
     waker: Waker,
+    /// What is read at once, where that is done here.
+    size: usize,
+}
+
+/// Where an [`Input`] has its chunks from.
+#[derive(Debug)]
+enum Feed {
+    /// A thread of its own reads ahead, so that the peer can always write.
+    Reader { chunks: Receiver<io::Result<Chunk>>, spent: Sender<Vec<u8>> },
+    /// The transport.
+    Here(Here),
 }
 
 /// Ends an [`Input`]'s wait from another thread, for good.
 #[derive(Clone, Debug)]
 pub(crate) struct Waker {
-    chunks: Sender<io::Result<Chunk>>,
+    way: Way,
     given_up: Arc<AtomicBool>,
 }
 
+#[derive(Clone, Debug)]
+enum Way {
+    Reader(Sender<io::Result<Chunk>>),
+    Here(Bell),
+}
+
 impl Waker {
+    fn check(&self) -> io::Result<()> {
+        if self.given_up.load(Ordering::Acquire) {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        Ok(())
+    }
+
     /// From now on every read fails.
     pub(crate) fn wake(&self) {
         self.given_up.store(true, Ordering::Release);
-        // A full queue wakes by itself.
-        self.chunks.try_send(Err(io::ErrorKind::ConnectionAborted.into()));
+        match &self.way {
+            Way::Reader(chunks) => {
+                // A full queue wakes by itself.
+                chunks.try_send(Err(io::ErrorKind::ConnectionAborted.into()));
+            }
+            Way::Here(bell) => bell.ring(),
+        }
     }
 }
 
@@ -142,22 +181,40 @@ impl Input {
         let (chunks_in, chunks) = bounded(DEPTH);
         let (spent, spent_out) = unbounded();
         let reader_clock = Arc::clone(&clock);
-        let waker = Waker { chunks: chunks_in.clone(), given_up: Arc::default() };
-        let stop = waker.clone();
-        interrupt.on_raise(move || stop.wake());
+        let way = Way::Reader(chunks_in.clone());
         thread::Builder::new()
             .name("reader".into())
             .spawn(move || read_all(transport, &chunks_in, &spent_out, &reader_clock))?;
-        Ok(Self {
-            chunks,
-            spent,
+        Ok(Self::new(Feed::Reader { chunks, spent }, way, clock, interrupt))
+    }
+
+    /// Reads on the thread that wants the bytes, `ahead` first.
+    pub(super) fn here(
+        transport: Box<dyn Awaited>,
+        ahead: Vec<u8>,
+        clock: Arc<Clock>,
+        interrupt: &Interrupt,
+    ) -> io::Result<Self> {
+        let (here, bell) = Here::new(transport)?;
+        let mut input = Self::new(Feed::Here(here), Way::Here(bell), clock, interrupt);
+        input.chunk = Chunk { length: ahead.len(), bytes: ahead };
+        Ok(input)
+    }
+
+    fn new(feed: Feed, way: Way, clock: Arc<Clock>, interrupt: &Interrupt) -> Self {
+        let waker = Waker { way, given_up: Arc::default() };
+        let stop = waker.clone();
+        interrupt.on_raise(move || stop.wake());
+        Self {
+            feed,
             chunk: Chunk::default(),
             position: 0,
             clock,
             flush_before_wait: None,
             ended: false,
             waker,
-        })
+            size: SMALL_CHUNK,
+        }
     }
 
     /// What ends this input's wait.
@@ -172,12 +229,19 @@ impl Input {
 
     /// Whether reading would not wait.
     pub(crate) fn has_data(&self) -> bool {
-        self.position < self.chunk.length || self.ended || !self.chunks.is_empty()
+        self.position < self.chunk.length
+            || self.ended
+            || match &self.feed {
+                Feed::Reader { chunks, .. } => !chunks.is_empty(),
+                Feed::Here(here) => here.wait(Duration::ZERO).unwrap_or(true),
+            }
     }
 
     /// Whether the peer's end has not been seen, without waiting for it. What arrived is kept.
     pub(crate) fn is_open(&mut self) -> bool {
-        while let (false, Ok(received)) = (self.ended, self.chunks.try_recv()) {
+        while let (false, Feed::Reader { chunks, .. }) = (self.ended, &self.feed)
+            && let Ok(received) = chunks.try_recv()
+        {
             match received {
                 Ok(chunk) if chunk.length > 0 && self.chunk.bytes.len() < MOST_KEPT => {
                     self.chunk.bytes.truncate(self.chunk.length);
@@ -191,29 +255,36 @@ impl Input {
     }
 
     fn next_chunk(&mut self) -> io::Result<()> {
-        if self.waker.given_up.load(Ordering::Acquire) {
-            return Err(io::ErrorKind::ConnectionAborted.into());
-        }
-        let received = match self.chunks.try_recv() {
-            Ok(received) => received,
-            Err(Nothing::Ever) => {
-                self.ended = true;
-                return Ok(());
-            }
-            Err(Nothing::Yet) => {
-                if let Some(output) = &self.flush_before_wait {
-                    output.flush_before_wait()?;
+        self.waker.check()?;
+        let flush = || self.flush_before_wait.as_ref().map_or(Ok(()), Output::flush_before_wait);
+        let received = match &mut self.feed {
+            Feed::Reader { chunks, .. } => receive(chunks, flush, &self.clock)?,
+            Feed::Here(here) => {
+                if !here.wait(Duration::ZERO)? {
+                    flush()?;
+                    while !here.wait(self.clock.wait()?)? {}
+                    self.waker.check()?;
                 }
-                self.wait()?
+                let mut bytes = std::mem::take(&mut self.chunk.bytes);
+                bytes.resize(self.size, 0);
+                here.read(&mut bytes).map(|length| Chunk { bytes, length })
             }
         };
         match received {
             Ok(chunk) if chunk.length == 0 => self.ended = true,
             Ok(chunk) => {
-                let spent = std::mem::replace(&mut self.chunk, chunk);
+                let old = std::mem::replace(&mut self.chunk, chunk);
                 self.position = 0;
-                // The reader may have ended; then nobody needs the buffer.
-                let _ = self.spent.send(spent.bytes);
+                match &self.feed {
+                    Feed::Reader { spent, .. } => {
+                        // The reader may have ended; then nobody needs the buffer.
+                        let _ = spent.send(old.bytes);
+                    }
+                    Feed::Here(_) => {
+                        self.clock.touch();
+                        self.size = size_after(self.size, self.chunk.length);
+                    }
+                }
             }
             Err(error) => {
                 self.ended = true;
@@ -222,16 +293,31 @@ impl Input {
         }
         Ok(())
     }
+}
 
-    fn wait(&self) -> io::Result<io::Result<Chunk>> {
-        loop {
-            match self.chunks.recv_timeout(self.clock.wait()?) {
-                Ok(received) => return Ok(received),
-                Err(Nothing::Yet) => {}
-                Err(Nothing::Ever) => return Ok(Ok(Chunk::default())),
-            }
+/// What the reader has, or will have.
+fn receive(
+    chunks: &Receiver<io::Result<Chunk>>,
+    flush: impl FnOnce() -> io::Result<()>,
+    clock: &Clock,
+) -> io::Result<io::Result<Chunk>> {
+    match chunks.try_recv() {
+        Ok(received) => return Ok(received),
+        Err(Nothing::Ever) => return Ok(Ok(Chunk::default())),
+        Err(Nothing::Yet) => flush()?,
+    }
+    loop {
+        match chunks.recv_timeout(clock.wait()?) {
+            Ok(received) => return Ok(received),
+            Err(Nothing::Yet) => {}
+            Err(Nothing::Ever) => return Ok(Ok(Chunk::default())),
         }
     }
+}
+
+/// Reads grow once they are filled.
+fn size_after(size: usize, length: usize) -> usize {
+    if length == size { CHUNK } else { size }
 }
 
 impl BufRead for Input {
@@ -266,17 +352,13 @@ fn read_all(
     let mut size = SMALL_CHUNK;
     loop {
         let mut bytes = spent.try_recv().unwrap_or_default();
-        if bytes.len() < size {
-            bytes.resize(size, 0);
-        }
+        bytes.resize(size, 0);
         let result = match transport.read(&mut bytes) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             // A reset is how some systems say that the peer has closed with data unread.
             Err(error) => Err(error),
             Ok(length) => {
-                if length == bytes.len() {
-                    size = CHUNK;
-                }
+                size = size_after(size, length);
                 Ok(Chunk { bytes, length })
             }
         };
@@ -317,6 +399,8 @@ pub(crate) struct Output {
     /// A batch that what is gathered is written to as well, or instead.
     recorder: Arc<OnceLock<Recorder>>,
     diverted: Arc<AtomicBool>,
+    /// What is gathered is written by the thread that passes it on, where that costs less than handing it over.
+    by_hand: Arc<AtomicBool>,
     queue: Queue,
 }
 
@@ -329,6 +413,7 @@ impl Clone for Output {
             handed_over: Arc::clone(&self.handed_over),
             recorder: Arc::clone(&self.recorder),
             diverted: Arc::clone(&self.diverted),
+            by_hand: Arc::clone(&self.by_hand),
             queue: self.queue.clone(),
         }
     }
@@ -341,25 +426,7 @@ pub(crate) struct Queue {
     /// One credit for each chunk of data that may wait; messages need none.
     credits: Receiver<()>,
     state: Arc<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    failed: AtomicBool,
-    error: Mutex<Option<io::Error>>,
-    sent: AtomicU64,
-}
-
-#[derive(Debug)]
-enum Order {
-    Data(Vec<u8>),
-    Message(Message),
-    /// Frames of this version from here on, or none.
-    Frames(Option<Protocol>),
-    /// Answered when everything before it has been written.
-    Flush(Sender<()>),
-    /// Nothing after this is written.
-    End,
+    pen: Arc<Pen>,
 }
 
 /// The writer thread; joined by [`Writer::close`].
@@ -383,12 +450,12 @@ impl Output {
             credits_in.try_send(());
         }
         let state = Arc::new(State::default());
-        let writer_state = Arc::clone(&state);
-        let interrupt = interrupt.clone();
-        let thread = thread::Builder::new().name("writer".into()).spawn(move || {
-            write_all(transport, (&orders_out, &credits_in), &writer_state, &clock, &interrupt);
-        })?;
-        let queue = Queue { orders: orders.clone(), credits, state };
+        let pen = Arc::new(Pen::new(transport, Arc::clone(&state), clock, interrupt));
+        let writers = Arc::clone(&pen);
+        let thread = thread::Builder::new()
+            .name("writer".into())
+            .spawn(move || writers.perform_all(&orders_out, &credits_in))?;
+        let queue = Queue { orders: orders.clone(), credits, state, pen };
         Ok((
             Self {
                 gathered: Arc::default(),
@@ -397,6 +464,7 @@ impl Output {
                 handed_over: Arc::default(),
                 recorder: Arc::default(),
                 diverted: Arc::default(),
+                by_hand: Arc::default(),
                 queue,
             },
             Writer { orders, thread },
@@ -410,15 +478,20 @@ impl Output {
 
     /// Passes on what was gathered once it is worth it.
     pub(crate) fn commit(&self) -> io::Result<()> {
-        if self.buffer().len() >= GATHER { self.flush() } else { Ok(()) }
+        let enough = if self.by_hand.load(Ordering::Relaxed) { GATHER_BY_HAND } else { GATHER };
+        if self.buffer().len() >= enough { self.flush() } else { Ok(()) }
     }
 
     /// Passes on what was gathered.
     pub(crate) fn flush(&self) -> io::Result<()> {
         let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         self.queue.check()?;
-        if self.buffer().is_empty() {
+        let length = self.buffer().len();
+        if length == 0 {
             return Ok(());
+        }
+        if length <= BY_HAND && self.by_hand.load(Ordering::Relaxed) && self.write_by_hand() {
+            return self.queue.check();
         }
         if !self.diverted.load(Ordering::Relaxed) {
             // An error means that the writer has ended, which the next step reports.
@@ -432,6 +505,26 @@ impl Output {
         self.flush()?;
         self.handed_over.fetch_add(data.len() as u64, Ordering::Relaxed);
         self.queue.order(Order::Data(data))
+    }
+
+    /// From here on little is written by the thread that passes it on: one that never keeps the peer from being read.
+    pub(crate) fn write_here(&self) {
+        self.by_hand.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether what was gathered could be written on this thread.
+    fn write_by_hand(&self) -> bool {
+        if self.recorder.get().is_some() {
+            return false;
+        }
+        // Nobody gathers but the thread that is here: the guard keeps no other waiting.
+        let mut buffer = self.buffer();
+        let written = self.queue.pen.write_now(&buffer);
+        if written {
+            self.handed_over.fetch_add(buffer.len() as u64, Ordering::Relaxed);
+            buffer.clear();
+        }
+        written
     }
 
     /// From here on one thread gathers while another reads. The reader must not wait for a peer that waits for it.
@@ -498,6 +591,9 @@ impl Output {
     /// From here on data travels in frames of this version, or raw.
     pub(crate) fn set_framed(&self, frames: Option<Protocol>) -> io::Result<()> {
         self.flush()?;
+        if self.queue.pen.set_frames_now(frames) {
+            return self.queue.check();
+        }
         self.queue.order(Order::Frames(frames))
     }
 
@@ -511,33 +607,37 @@ impl Queue {
     /// A message; never blocks.
     pub(crate) fn message(&self, message: Message) {
         // A writer that has ended has said why to those who wait for it.
-        let _ = self.orders.send(Order::Message(message));
+        let _ = self.give(Order::Message(message));
     }
 
     /// Waits until everything before this has been written, or could not be.
     pub(crate) fn drain(&self) {
+        if self.pen.flush_now() {
+            return;
+        }
         let (answer, wait) = bounded(1);
-        if self.orders.send(Order::Flush(answer)).is_ok() {
+        if self.give(Order::Flush(answer)).is_ok() {
             let _ = wait.recv();
         }
     }
 
     /// Bytes written so far, frame headers included.
     pub(crate) fn sent(&self) -> u64 {
-        self.state.sent.load(Ordering::Relaxed)
+        self.state.sent()
     }
 
     fn order(&self, order: Order) -> io::Result<()> {
         self.check()?;
-        self.orders.send(order).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        self.give(order).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn give(&self, order: Order) -> Result<(), Order> {
+        self.state.expect();
+        self.orders.send(order)
     }
 
     fn check(&self) -> io::Result<()> {
-        if !self.state.failed.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        let error = self.state.error.lock().unwrap_or_else(PoisonError::into_inner).take();
-        Err(error.unwrap_or_else(|| io::ErrorKind::BrokenPipe.into()))
+        self.state.check()
     }
 }
 
@@ -547,114 +647,6 @@ impl Writer {
         let _ = self.orders.send(Order::End);
         // A panic there has printed itself; what was to be written is lost either way.
         let _ = self.thread.join();
-    }
-}
-
-fn write_all(
-    transport: impl Write,
-    (orders, credits): (&Receiver<Order>, &Sender<()>),
-    state: &State,
-    clock: &Clock,
-    interrupt: &Interrupt,
-) {
-    let mut out = Multiplexer::new(Counted { inner: transport, state, clock }, Protocol::NEWEST);
-    loop {
-        let order = match orders.try_recv() {
-            Ok(order) => order,
-            Err(Nothing::Ever) => break,
-            Err(Nothing::Yet) => {
-                state.note(out.flush());
-                match wait_for_order(orders, &mut out, state, clock) {
-                    Some(order) => order,
-                    None => break,
-                }
-            }
-        };
-        let failed = state.failed.load(Ordering::Relaxed);
-        match order {
-            Order::Data(data) => {
-                // To a run that is being stopped more data is of no use, and sending it may take long.
-                if !failed && !interrupt.is_raised() {
-                    state.note(out.write_all(&data));
-                }
-                // There is room for every credit ever given out; what was put in without one gives none back.
-                credits.try_send(());
-            }
-            Order::Message(message) if !failed => state.note(out.message(&message)),
-            Order::Frames(frames) if !failed => {
-                state.note(out.stop());
-                if let Some(protocol) = frames {
-                    out = Multiplexer::new(out.into_inner(), protocol);
-                    state.note(out.start());
-                }
-            }
-            Order::Flush(answer) => {
-                if !failed {
-                    state.note(out.flush());
-                }
-                answer.try_send(());
-            }
-            Order::End => break,
-            Order::Message(_) | Order::Frames(_) => {}
-        }
-    }
-    if !state.failed.load(Ordering::Relaxed) {
-        state.note(out.flush());
-    }
-}
-
-/// Sends keep-alives while nothing else is to be sent; none when everybody has gone.
-fn wait_for_order<W: Write>(
-    orders: &Receiver<Order>,
-    out: &mut Multiplexer<W>,
-    state: &State,
-    clock: &Clock,
-) -> Option<Order> {
-    loop {
-        let wait = match clock.limit() {
-            Some(limit) if clock.keep_alive.load(Ordering::Relaxed) => half(limit),
-            _ => LONGEST_WAIT,
-        };
-        match orders.recv_timeout(wait) {
-            Ok(order) => return Some(order),
-            Err(Nothing::Ever) => return None,
-            Err(Nothing::Yet) => {
-                let due = clock.limit().is_some() && clock.keep_alive.load(Ordering::Relaxed);
-                if due && !state.failed.load(Ordering::Relaxed) {
-                    state.note(out.message(&Message::KeepAlive { answer: false }));
-                    state.note(out.flush());
-                }
-            }
-        }
-    }
-}
-
-impl State {
-    fn note<T>(&self, result: io::Result<T>) {
-        if let Err(error) = result {
-            *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-            self.failed.store(true, Ordering::Release);
-        }
-    }
-}
-
-/// Counts what is written and tells the clock.
-struct Counted<'a, W> {
-    inner: W,
-    state: &'a State,
-    clock: &'a Clock,
-}
-
-impl<W: Write> Write for Counted<'_, W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
-        self.state.sent.fetch_add(written as u64, Ordering::Relaxed);
-        self.clock.touch();
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
     }
 }
 
@@ -721,6 +713,79 @@ mod tests {
         let numbers =
             bytes.chunks_exact(4).map(|four| u32::from_le_bytes(four.try_into().unwrap()));
         assert!(numbers.eq(0..200_000));
+    }
+
+    #[test]
+    fn what_is_written_by_hand_stands_behind_what_was_ordered() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (output, writer) =
+            Output::spawn(ours, Clock::new(None), &Interrupt::default()).unwrap();
+        output.set_framed(Some(Protocol::NEWEST)).unwrap();
+        output.write_here();
+        let reader = thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let mut theirs = theirs;
+            theirs.read_to_end(&mut bytes).map(|_| bytes)
+        });
+        for number in 0..20_000_u32 {
+            output.buffer().extend_from_slice(&number.to_le_bytes());
+            if number % 7 == 0 {
+                output.flush().unwrap();
+            }
+            if number % 50 == 0 {
+                output.flush().unwrap();
+                output.queue().message(Message::Success(number));
+            }
+        }
+        output.flush().unwrap();
+        assert_eq!(output.handed_over(), 4 * 20_000);
+        drop(output);
+        writer.close();
+        let bytes = reader.join().unwrap().unwrap();
+        // Numbers and messages say the same order.
+        let (met, messages) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
+        let mut data = syncline_wire::Demultiplexer::new(&bytes[..], |message| {
+            assert_eq!(message, Message::Success(met.get() - 1));
+            messages.set(messages.get() + 1);
+            Ok(())
+        });
+        data.start();
+        while let Ok(number) = syncline_wire::WireRead::read_u32(&mut data) {
+            assert_eq!(number, met.get());
+            met.set(number + 1);
+        }
+        assert_eq!((met.get(), messages.get()), (20_000, 400));
+    }
+
+    #[test]
+    fn what_is_read_here_begins_with_what_was_read_ahead_and_ends_when_it_is_woken() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let interrupt = Interrupt::default();
+        let clock = Clock::new(None);
+        let mut input = Input::here(Box::new(ours), b"ahead".to_vec(), clock, &interrupt).unwrap();
+        assert!(input.has_data());
+        let mut bytes = [0; 5];
+        input.read_exact(&mut bytes).unwrap();
+        assert_eq!(&bytes, b"ahead");
+        assert!(!input.has_data());
+        theirs.write_all(b"later").unwrap();
+        assert!(input.has_data());
+        input.read_exact(&mut bytes).unwrap();
+        assert_eq!(&bytes, b"later");
+        let waiting = thread::spawn(move || input.fill_buf().map(<[u8]>::len));
+        interrupt.raise();
+        let error = waiting.join().unwrap().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
+    }
+
+    #[test]
+    fn silence_is_a_timeout_and_the_end_an_end_for_who_reads_here() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (clock, interrupt) = (Clock::new(Some(1)), Interrupt::default());
+        let mut input = Input::here(Box::new(ours), Vec::new(), clock, &interrupt).unwrap();
+        assert_eq!(input.fill_buf().unwrap_err().kind(), io::ErrorKind::TimedOut);
+        drop(theirs);
+        assert_eq!(input.fill_buf().unwrap(), b"");
     }
 
     #[test]

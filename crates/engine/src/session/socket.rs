@@ -1,8 +1,8 @@
 //! Reaching a daemon: addresses, proxies, programs in place of a connection (docs/spec session.md 4.1).
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, IoSlice, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -62,6 +62,13 @@ impl Write for Stream {
         }
     }
 
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write_vectored(slices),
+            Self::Unix(stream) => stream.write_vectored(slices),
+        }
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -95,8 +102,17 @@ pub fn connect(
         None => dial(options, host, port, role, warn)?,
     };
     let failed = |error| Error::system(ExitCode::SOCKET, role, "socket", error);
+    limit_writes(&stream, options.connection.timeout);
     let reader = stream.try_clone().map_err(failed)?;
     Ok(DaemonStream { reader: Stream::Tcp(reader), writer: Stream::Tcp(stream), child: None })
+}
+
+/// Gives up a peer that takes nothing for so many seconds (docs/spec session.md 13.1). Other things than sockets do not mind.
+pub fn limit_writes(socket: impl AsFd, seconds: Option<u32>) {
+    let limit =
+        seconds.filter(|&seconds| seconds > 0).map(|seconds| Duration::from_secs(seconds.into()));
+    // Without it the wait lasts longer, nothing else.
+    let _ = sockopt::set_socket_timeout(socket, sockopt::Timeout::Send, limit);
 }
 
 fn dial(

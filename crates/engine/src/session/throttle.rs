@@ -1,6 +1,6 @@
 //! `--bwlimit` (docs/spec session.md 13.4).
 
-use std::io::{self, Write};
+use std::io::{self, IoSlice, Write};
 use std::time::{Duration, Instant};
 
 /// Debts below this are left for later.
@@ -42,6 +42,14 @@ impl<W: Write> Write for Throttled<W> {
         let written = self.inner.write(&bytes[..bytes.len().min(most)])?;
         self.account(rate, written);
         Ok(written)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if self.rate.is_none() {
+            return self.inner.write_vectored(slices);
+        }
+        let slice = slices.iter().find(|slice| !slice.is_empty());
+        self.write(slice.map_or(&[][..], |slice| slice))
     }
 
     fn flush(&mut self) -> io::Result<()> {

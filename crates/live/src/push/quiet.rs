@@ -2,7 +2,7 @@
 //!
 //! Our own keep-alives are no sign of life: what is between may take them for ever.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -69,12 +69,24 @@ impl<R: Read> Read for Reader<R> {
     }
 }
 
-impl<W: Write> Write for Writer<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.transport.write(bytes)?;
+impl<W> Writer<W> {
+    fn note(&self, written: usize) {
         if written > KEEP_ALIVE {
             self.written.last.store(self.written.now(), Ordering::Relaxed);
         }
+    }
+}
+
+impl<W: Write> Write for Writer<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.transport.write(bytes)?;
+        self.note(written);
+        Ok(written)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let written = self.transport.write_vectored(slices)?;
+        self.note(written);
         Ok(written)
     }
 

@@ -90,6 +90,26 @@ impl Serve<'_> {
         Ok(())
     }
 
+    /// Sends a whole file that is read at once; it is in the buffer afterwards.
+    pub(super) fn send_small(&mut self, index: u32, sending: &mut Sending<'_>) -> Result<()> {
+        let length = sending.file.length();
+        self.buffer.resize(length as usize, 0);
+        if length == 0 {
+            return Ok(());
+        }
+        sending.fill(&mut self.buffer);
+        {
+            let mut out = self.peer.output.buffer();
+            self.tokens
+                .data(&mut out, &self.buffer)
+                .map_err(|error| Error::wire(Role::Sender, error))?;
+        }
+        self.commit()?;
+        self.tell_progress(index, length, length, false);
+        self.monitor.tally().literal.add(length);
+        Ok(())
+    }
+
     fn send_data(&mut self, data: &[u8], hasher: &mut FileHasher) -> Result<()> {
         hasher.update(data);
         {

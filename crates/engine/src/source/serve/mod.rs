@@ -52,6 +52,8 @@ pub(crate) fn serve(
         .and_then(|tokens| tokens.with_threads(job.options.data.compress_threads))
         .map_err(|error| Error::wire(Role::Sender, error))?;
     let append = terms.append(&job.options);
+    // The sink never waits for this thread with data of its own unread.
+    peer.output.write_here();
     let tracks_sent = append != Append::No || job.options.data.inplace;
     let mut serve = Serve {
         peer,
@@ -72,6 +74,7 @@ pub(crate) fn serve(
         append,
         sent: tracks_sent.then(HashSet::new),
         told_errors: IoErrors::NONE,
+        tells_items: monitor.wants_items(),
         owed: HashMap::new(),
         round: 0,
         buffer: Vec::new(),
@@ -106,6 +109,7 @@ struct Serve<'a> {
     /// Indexes sent before, where a redo changes the rules.
     sent: Option<HashSet<u32>>,
     told_errors: IoErrors,
+    tells_items: bool,
     /// Values of attributes that were asked for with an item that could not be sent, by their set.
     owed: HashMap<u32, Vec<u32>>,
     round: u8,
@@ -215,17 +219,17 @@ impl Serve<'_> {
         let signature =
             if appends || header.count() == 0 { None } else { Some(self.read_signature(header)?) };
         let sums = self.peer.input.received() - before;
-        let opened = match self.open(index, appends)? {
-            Some((file, shown)) => {
-                self.version(index, &file)?.map(|version| (file, shown, version))
-            }
+        let (base, name) = self.origin(index)?;
+        let opened = match self.open(index, &base, &name, appends)? {
+            Some(file) => self.version(index, &file)?.map(|version| (file, version)),
             None => None,
         };
-        let Some((file, shown, version)) = opened else {
+        let Some((file, version)) = opened else {
             return self.owe_xattr_values(index, values);
         };
-        self.monitor.trace(Debug::Send, 1, || [b"[sender] sending ", &shown[..]].concat());
-        self.tell_item(index, item, None);
+        let shown = || base.show(&name);
+        self.monitor.trace(Debug::Send, 1, || [b"[sender] sending ", &shown()[..]].concat());
+        self.tell_item_of(Some(&base), index, item, None);
         let start = self.written();
         self.echo(index, item);
         self.put_xattr_values(index, values)?;
@@ -240,29 +244,39 @@ impl Serve<'_> {
         }
         let in_place = self.updates_basis(item, redo);
         let mut sending = Sending { file: &file, position: 0, failed: false };
-        let mut hasher = self.terms.transfer_sum().file_hasher();
-        if appends {
+        let strong = self.terms.transfer_sum();
+        let mut digest = if appends {
+            let mut hasher = strong.file_hasher();
             self.append(index, &mut sending, &header, &mut hasher)?;
+            hasher.finish()
         } else if let Some(signature) = signature {
             let table = || format!("[sender] table of {} blocks", header.count()).into_bytes();
             self.monitor.trace(Debug::Hash, 1, table);
             let blocks = || {
                 let (count, length) = (header.count(), header.block_length());
-                [format!("[sender] {count} blocks of {length} bytes for ").as_bytes(), &shown]
+                [format!("[sender] {count} blocks of {length} bytes for ").as_bytes(), &shown()]
                     .concat()
             };
             self.monitor.trace(Debug::Deltasum, 2, blocks);
+            let mut hasher = strong.file_hasher();
             self.send_delta(index, &mut sending, signature, in_place, &mut hasher)?;
+            hasher.finish()
+        } else if file.length() <= READ as u64 {
+            self.send_small(index, &mut sending)?;
+            strong.file(&self.buffer)
         } else {
+            let mut hasher = strong.file_hasher();
             self.send_whole(index, &mut sending, &mut hasher)?;
+            hasher.finish()
         }
-        let mut digest = hasher.finish().as_ref().to_vec();
+        .as_ref()
+        .to_vec();
         if self.job.exact && (sending.failed || Version::of(&file) != Some(version)) {
             spoil(&mut digest);
             self.withhold(index, None)?;
         } else if sending.failed {
             spoil(&mut digest);
-            self.tell_unread(&shown);
+            self.tell_unread(&shown());
         }
         {
             let mut out = self.peer.output.buffer();
@@ -274,14 +288,19 @@ impl Serve<'_> {
         }
         let data = self.written() - start;
         self.tell_progress(index, file.length(), file.length(), true);
-        self.tell_item(index, item, Some(Moved { data, sums, digest: Some(&digest) }));
+        let moved = Moved { data, sums, digest: Some(&digest) };
+        self.tell_item_of(Some(&base), index, item, Some(moved));
         self.commit()
     }
 
     /// Opens the content of an entry; none if it cannot be sent, which the sink is told.
-    fn open(&mut self, index: u32, appends: bool) -> Result<Option<(SourceFile, Vec<u8>)>> {
-        let (base, name) = self.origin(index)?;
-        let shown = base.show(&name);
+    fn open(
+        &mut self,
+        index: u32,
+        base: &Base,
+        name: &[u8],
+        appends: bool,
+    ) -> Result<Option<SourceFile>> {
         let attributes = &self.job.options.attributes;
         let how =
             OpenSource { no_atime: attributes.open_noatime, devices: attributes.copy_devices };
@@ -289,19 +308,22 @@ impl Serve<'_> {
             || attributes.copy_unsafe_links
             || attributes.copy_dirlinks
             || attributes.insecure_links;
-        let error = match self.tree.open(&base, &name, how, follow) {
+        let error = match self.tree.open(base, name, how, follow) {
             Ok(file) => {
-                let listed = self.lists.entry(index).map_or(0, syncline_wire::list::EntryRef::size);
-                if !(appends && file.length() < listed) {
-                    return Ok(Some((file, shown)));
+                let entry = appends.then(|| self.lists.entry(index)).and_then(Result::ok);
+                let listed = entry.map_or(0, syncline_wire::list::EntryRef::size);
+                if file.length() >= listed {
+                    return Ok(Some(file));
                 }
-                let text = [b"skipped diminished file: ", &self.job.quote(&shown)[..]].concat();
+                let shown = self.job.quote(&base.show(name));
+                let text = [b"skipped diminished file: ", &shown[..]].concat();
                 self.monitor.problem(Problem::new(Severity::Warning, text));
                 self.no_send(index);
                 return Ok(None);
             }
             Err(error) => error,
         };
+        let shown = base.show(name);
         if self.job.exact {
             let reason = error.reason();
             // Anything else says that something else has the name now.
@@ -408,10 +430,14 @@ impl Serve<'_> {
     }
 
     fn tell_item(&self, index: u32, item: &Item, moved: Option<Moved<'_>>) {
-        let Ok(entry) = self.lists.entry(index) else { return };
+        if self.tells_items {
+            self.tell_item_of(self.base(index).ok().as_deref(), index, item, moved);
+        }
+    }
+
+    fn tell_item_of(&self, base: Option<&Base>, index: u32, item: &Item, moved: Option<Moved<'_>>) {
+        let (true, Ok(entry)) = (self.tells_items, self.lists.entry(index)) else { return };
         let leader = item.name.as_deref().filter(|_| !item.is_transfer());
-        let base = self.base(index).ok();
-        let base = base.as_deref();
         let top = base.map_or(&b""[..], Base::top);
         let (target, dressed) = (None, false);
         let event =
