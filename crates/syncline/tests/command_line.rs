@@ -142,7 +142,7 @@ fn aliases_of_the_user_stand_for_other_options() {
         (&["-na", "src/", "to/"], 0, "Number of files: 11 (reg: 6, dir: 4, link: 1)"),
         (&["-ra", "--shown", "--hide", "sub", "src/", "to/"], 0, "<big>"),
         (&["-r", "--shown", "--hide=sub", "src/", "to/"], 0, "<small>"),
-        (&["-r", "--shown", "--bang", "src/", "to/", "sub"], 0, ""),
+        (&["-r", "--shown", "--bang", "sub", "src/", "to/"], 0, "<small>"),
         (&["-r", "--loop", "src/", "to/"], 1, ""),
         (&["-r", "--many", "src/", "to/"], 0, "src/sub/file"),
         (&["-rnZv", "src/", "to/"], 0, "sub/file"),
