@@ -435,6 +435,7 @@ io-timeout = "30s"
             "option-kept-as-word:--frobnicate",
             "option-kept-as-word:-y",
             "option-dropped:--info",
+            // R97
             "update-keeps-newer",
             "torn-reads:inplace",
             "password-file-holds-user:/srv/mixed",

@@ -5,7 +5,8 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
 use syncline_engine::{Module, reason};
 use syncline_filter::{Filter, Rules, Side};
 use syncline_fs::{Root, Trust};
@@ -41,6 +42,31 @@ impl Tree {
                 sanitizes: true,
                 confined: true,
             },
+        })
+    }
+
+    /// Keeps the directory for this process while it lives, if no other has it; rrsync takes the same lock.
+    pub fn lock(&self) -> Result<(), String> {
+        let here = rustix::fs::open(
+            ".",
+            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        );
+        let taken = here.and_then(|here| {
+            rustix::fs::flock(&here, FlockOperation::NonBlockingLockExclusive)?;
+            // The lock ends with the process.
+            std::mem::forget(here);
+            Ok(())
+        });
+        taken.map_err(|errno| {
+            let shown = self.module.path.display();
+            if errno == Errno::WOULDBLOCK {
+                format!(
+                    "another session is at work in {shown}: try again when it has ended (--no-lock in the key's command allows several)"
+                )
+            } else {
+                format!("cannot lock {shown}: {}", reason(&errno.into()))
+            }
         })
     }
 

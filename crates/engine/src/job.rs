@@ -300,6 +300,5 @@ fn digest(checksum: Checksum) -> Digest {
 /// The first option that is understood but not performed yet: it must not be passed over in silence.
 pub fn unperformed(options: &Options) -> Option<UsageError> {
     use OptionId as Id;
-    let missing = [Id::Crtimes];
-    options.not_performed(|id| !missing.contains(&id))
+    options.not_performed(|id| id != Id::Crtimes || !options.attributes.crtimes)
 }

@@ -2,8 +2,10 @@
 //! killed again and again, a load that never stops for long, and synclive itself killed once in a while.
 //!
 //! ```text
-//! cargo build -p synclive && cargo run -p syncline-live --example soak -- target/debug/synclive MINUTES
+//! cargo build -p synclive && cargo run -p syncline-live --example soak -- target/debug/synclive MINUTES [KILLED_EVERY]
 //! ```
+//!
+//! synclive is killed every ten minutes, or every so many; with 0 it never is, and what it holds must stay the same.
 //!
 //! Once a minute the load pauses until all targets are equal to the source, and a line tells how long that took and what
 //! the process holds: memory, descriptors, threads, journal, and the greatest lag of each target since the last line.
@@ -26,18 +28,24 @@ use bench::load::{Random, act};
 use bench::{Daemon, difference, stock_is_missing, tree, until};
 
 const PAUSE: Duration = Duration::from_secs(60);
-const KILLED_EVERY: Duration = Duration::from_secs(600);
+const KILLED_EVERY: u64 = 10;
+
+/// A tree with more than this loses its directories, so that what the process holds does not grow with it.
+const MOST_ENTRIES: usize = 3000;
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let (Some(program), Some(minutes)) = (arguments.next(), arguments.next()) else {
-        eprintln!("soak SYNCLIVE MINUTES");
+        eprintln!("soak SYNCLIVE MINUTES [KILLED_EVERY]");
         std::process::exit(2);
     };
     if stock_is_missing("soak") {
         return;
     }
     let minutes: u64 = minutes.parse().unwrap();
+    let killed_every: u64 =
+        arguments.next().map_or(KILLED_EVERY, |minutes| minutes.parse().unwrap());
+    let killed_every = (killed_every > 0).then(|| Duration::from_secs(60 * killed_every));
     let top = tempfile::tempdir().unwrap();
     let source = top.path().join("source");
     fs::create_dir(&source).unwrap();
@@ -75,7 +83,6 @@ fn main() {
     let over = AtomicBool::new(false);
     let paused = AtomicBool::new(false);
     let begun = Instant::now();
-    println!("minute operations rss_kb fds threads journal_bytes sessions lag_ms equal_after_ms");
     std::thread::scope(|scope| {
         let writers = [1, 2].map(|seed| {
             let (over, paused, source) = (&over, &paused, &source);
@@ -97,7 +104,7 @@ fn main() {
                 }
                 (is_up, flipped) = (!is_up, Instant::now());
             }
-            if killed.elapsed() > KILLED_EVERY {
+            if killed_every.is_some_and(|every| killed.elapsed() > every) {
                 synclive.kill().unwrap();
                 synclive.wait().unwrap();
                 synclive = start();
@@ -123,6 +130,12 @@ fn main() {
                 let took = since.elapsed().as_millis();
                 tell(begun, &synclive, top.path(), status, &daemons, lag, took);
                 lag = [0.0; 3];
+                if tree(&source).len() > MOST_ENTRIES {
+                    for entry in fs::read_dir(&source).unwrap().flatten() {
+                        // Whatever is no directory stays.
+                        let _ = fs::remove_dir_all(entry.path());
+                    }
+                }
                 paused.store(false, Ordering::Relaxed);
                 said = Instant::now();
             }
@@ -172,9 +185,10 @@ fn tell(
     let sessions: Vec<usize> = daemons.iter().map(Daemon::sessions).collect();
     let entries = tree(&top.join("source")).len();
     println!(
-        "{:>6} entries={entries} rss_kb={} fds={fds} threads={} journal={journal} sessions={sessions:?} lag_ms={:?} equal_after_ms={took}",
+        "{:>6} entries={entries} rss_kb={} anon_kb={} fds={fds} threads={} journal={journal} sessions={sessions:?} lag_ms={:?} equal_after_ms={took}",
         begun.elapsed().as_secs() / 60,
         field("VmRSS:"),
+        field("RssAnon:"),
         field("Threads:"),
         lag.map(|lag| (lag * 1000.0) as u64),
     );

@@ -32,7 +32,7 @@ pub fn validate(config: &Config) -> Result<(), ServiceError> {
     config.mirrors.iter().try_for_each(check_mirror)
 }
 
-/// The first key of a mirror that nothing performs yet: a start that ignored it would promise too much.
+/// The first key of a mirror that nothing performs: a start that ignored it would promise too much.
 pub(crate) fn unperformed(mirror: &Mirror) -> Option<&'static str> {
     let keys =
         [("warm = \"module\"", mirror.targets.iter().any(|target| target.warm == Warm::Module))];

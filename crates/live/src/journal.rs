@@ -22,6 +22,9 @@ pub(crate) const SLACK: u64 = 8 << 20;
 /// No segment is larger: twice the records of the largest queue, and the slack, are far below it.
 const MAX_SEGMENT: u64 = 4 << 30;
 
+/// The number of a change that no batch acknowledges: only another change of its path, made later, takes its place.
+const ASIDE: u64 = u64::MAX;
+
 #[derive(Debug)]
 pub(crate) struct Journal<S> {
     storage: S,
@@ -81,10 +84,11 @@ impl<S: Storage> Journal<S> {
     pub(crate) fn compact<'a>(
         &mut self,
         changes: impl Iterator<Item = (&'a Key, Todo)>,
+        aside: impl Iterator<Item = (&'a Key, Todo)>,
     ) -> Result<(), Error> {
         let segment = self.next_segment;
         self.next_segment = segment.saturating_add(1);
-        let made = self.make(segment, changes);
+        let made = self.make(segment, changes, aside);
         if let Err(error) = made {
             // Its beginning is not closed, so that it does not count if it cannot be removed either.
             self.segment = None;
@@ -106,14 +110,19 @@ impl<S: Storage> Journal<S> {
         &mut self,
         segment: u64,
         changes: impl Iterator<Item = (&'a Key, Todo)>,
+        aside: impl Iterator<Item = (&'a Key, Todo)>,
     ) -> Result<(), Error> {
         let fail = |action| move |source| Error::Storage { action, segment: Some(segment), source };
         self.storage.create(segment).map_err(fail("create"))?;
         let mut bytes = record::header();
         let mut written = 0;
-        for (key, todo) in changes {
-            self.sequence += 1;
-            let change = Record::Change { sequence: self.sequence, key: key.clone(), todo };
+        let numbered = changes.map(|change| (false, change));
+        for (is_aside, (key, todo)) in numbered.chain(aside.map(|change| (true, change))) {
+            let sequence = if is_aside { ASIDE } else { self.sequence + 1 };
+            if !is_aside {
+                self.sequence = sequence;
+            }
+            let change = Record::Change { sequence, key: key.clone(), todo };
             record::write(&change, segment, written + bytes.len() as u64, &mut bytes);
             if bytes.len() > 1 << 20 {
                 self.storage.append(&bytes).map_err(fail("write"))?;
@@ -134,6 +143,11 @@ impl<S: Storage> Journal<S> {
     pub(crate) fn change(&mut self, key: Key, todo: Todo) -> Result<(), Error> {
         self.sequence += 1;
         self.append(&Record::Change { sequence: self.sequence, key, todo })
+    }
+
+    /// Appends something that is to be done at some time of its own, whatever is done of its path before.
+    pub(crate) fn aside(&mut self, key: Key, todo: Todo) -> Result<(), Error> {
+        self.append(&Record::Change { sequence: ASIDE, key, todo })
     }
 
     /// Appends that all changes up to number `up_to` in `range` are done.

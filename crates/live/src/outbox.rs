@@ -1,6 +1,6 @@
 //! A queue and its journal as one thing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use syncline_conf::live::JournalSync;
@@ -34,6 +34,8 @@ pub struct Outbox<S> {
     queue: Queue,
     journal: Journal<S>,
     policy: JournalSync,
+    /// What waits for a moment of its own, outside of the queue.
+    aside: BTreeMap<Key, Todo>,
     /// The last change that the batch under way may hold.
     taken_up_to: u64,
     /// Something was written since the last wait for the disk.
@@ -85,6 +87,7 @@ impl<S: Storage> Outbox<S> {
             queue,
             journal,
             policy,
+            aside: BTreeMap::new(),
             taken_up_to: 0,
             unsynced: false,
             synced_at: now,
@@ -144,6 +147,26 @@ impl<S: Storage> Outbox<S> {
         self.written(now);
     }
 
+    /// This is to be done at some other time, which the caller keeps: the next start finds it in the queue, whatever
+    /// arrives of its path until it is [pushed](Self::push) again.
+    pub fn set_aside(&mut self, now: Duration, path: RelPath<'_>, todo: Todo) {
+        let key = Key::of(path);
+        if key.as_bytes().len() > MAX_PATH {
+            return self.push(now, path, todo);
+        }
+        if self.trouble.is_none() {
+            let written = self.journal.aside(key.clone(), todo);
+            self.note(written);
+        }
+        self.aside.insert(key, todo);
+        self.written(now);
+    }
+
+    /// It is not set aside any more. Until the journal is made anew the next start may look at it once more.
+    pub fn not_aside(&mut self, path: RelPath<'_>) {
+        self.aside.remove(&Key::of(path));
+    }
+
     /// The batch did not arrive, or nobody knows: all of it waits again.
     pub fn give_back(&mut self, now: Duration) {
         let made = self.queue.give_back_keys();
@@ -177,7 +200,7 @@ impl<S: Storage> Outbox<S> {
         self.queue.give_back();
         if self.trouble.is_some() {
             // Part of the queue is only in memory; a new segment holds all of it.
-            self.journal.compact(self.queue.all())?;
+            self.journal.compact(self.queue.all(), set_aside(&self.aside))?;
         }
         self.journal.close()
     }
@@ -217,7 +240,8 @@ impl<S: Storage> Outbox<S> {
 
     /// The journal may be twice as large as what it must hold, and a little (R74).
     fn measure(&mut self) {
-        self.journal.set_live(self.queue.all().map(|(key, _)| record::change_length(key)).sum());
+        let all = self.queue.all().map(|(key, _)| key).chain(self.aside.keys());
+        self.journal.set_live(all.map(record::change_length).sum());
     }
 
     /// Writes all that is not done into a new segment. A batch under way comes first in it, so that its end is
@@ -225,7 +249,7 @@ impl<S: Storage> Outbox<S> {
     fn begin_segment(&mut self, now: Duration) {
         self.repaired_at = now;
         let before = self.journal.sequence();
-        match self.journal.compact(self.queue.all()) {
+        match self.journal.compact(self.queue.all(), set_aside(&self.aside)) {
             Ok(()) => {
                 self.trouble = None;
                 self.synced_at = now;
@@ -250,4 +274,8 @@ impl<S: Storage> Outbox<S> {
             self.trouble = Some(error);
         }
     }
+}
+
+fn set_aside(aside: &BTreeMap<Key, Todo>) -> impl Iterator<Item = (&Key, Todo)> {
+    aside.iter().map(|(key, todo)| (key, *todo))
 }

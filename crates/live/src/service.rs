@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use syncline_conf::live::{Config, Deletion, Mirror, Startup, Target, Warm};
+use syncline_conf::live::{Address, Config, Deletion, Mirror, Startup, Target, Warm};
 use syncline_engine::ExitCode;
 use syncline_engine::session::{rules_of, sending_filter};
 use syncline_engine::source::OperatorFiles;
-use syncline_fs::RelPathBuf;
+use syncline_fs::{RelPath, RelPathBuf};
 use syncline_watch::settle::Rules;
 use syncline_wildcard::Wildcard;
 
@@ -25,6 +25,7 @@ use crate::log::Log;
 use crate::mirror::{Bell, Expressions, Hiding, Planner, Source, Watching, Wish};
 use crate::outbox::Outbox;
 use crate::push::{Comparison, Keep, Load, Route, Words, options, schedule_differs};
+use crate::queue::Todo;
 use crate::state::Registry;
 use crate::storage::Directory;
 use crate::target::{Checker, Desk, Setting, Worker};
@@ -160,7 +161,7 @@ impl Service {
             Self { _lock: lock, state_dir, options, registry, log, mirrors: Mutex::default() };
         let mut running = BTreeMap::new();
         for mirror in &config.mirrors {
-            match service.start_mirror(config, mirror) {
+            match service.start_mirror(config, mirror, false) {
                 Ok(started) => running.insert(name_of(mirror), started),
                 Err(error) => {
                     service.stop_all(running, Duration::ZERO);
@@ -189,9 +190,9 @@ impl Service {
                 }
                 Some(running) => {
                     self.stop_all(BTreeMap::from([(name, running)]), config.stop_within.0);
-                    fresh.push(mirror);
+                    fresh.push((mirror, true));
                 }
-                None => fresh.push(mirror),
+                None => fresh.push((mirror, false)),
             }
         }
         for name in before.keys() {
@@ -199,8 +200,8 @@ impl Service {
         }
         self.stop_all(before, config.stop_within.0);
         let mut result = Ok(());
-        for mirror in fresh {
-            match self.start_mirror(config, mirror) {
+        for (mirror, goes_on) in fresh {
+            match self.start_mirror(config, mirror, goes_on) {
                 Ok(started) => {
                     after.insert(name_of(mirror), started);
                 }
@@ -294,7 +295,13 @@ impl Service {
         }
     }
 
-    fn start_mirror(&self, config: &Config, mirror: &Mirror) -> Result<Running, ServiceError> {
+    /// `goes_on`: it was at work a moment ago, and nobody watched since.
+    fn start_mirror(
+        &self,
+        config: &Config,
+        mirror: &Mirror,
+        goes_on: bool,
+    ) -> Result<Running, ServiceError> {
         let name: Arc<str> = name_of(mirror).into();
         let source_error = |source| ServiceError::Source {
             mirror: name.to_string(),
@@ -323,12 +330,14 @@ impl Service {
         let bell = Bell::new().map_err(ServiceError::Thread)?;
         let (mut desks, mut compares, mut targets) = (Vec::new(), Vec::new(), Vec::new());
         let mut checkers = Vec::new();
+        let mut worked = None;
         for target in &mirror.targets {
             let target_name: Arc<str> = target_name_of(target).into();
             let mut route = route_of(mirror, target, &top, single.as_ref())?;
             let directory = state.join(escaped(&target_name));
             let storage = Directory::open(&directory)
                 .map_err(|source| ServiceError::State { path: directory.clone(), source })?;
+            worked = worked.max(storage.written());
             let now = self.registry.now();
             let limit = mirror.max_paths as usize;
             let opened = Outbox::open(storage, config.journal_sync, limit, now);
@@ -345,9 +354,18 @@ impl Service {
                 ));
             }
             let compare = match mirror.startup {
+                _ if goes_on => true,
                 Startup::Compare => true,
                 Startup::Trust => !recovery.clean,
                 Startup::None => false,
+            };
+            let doubtful = match (recovery.existed && !recovery.clean, compare) {
+                (false, _) => Vec::new(),
+                // Whoever owes a comparison may have been killed in one.
+                (true, true) => vec![(RelPath::ROOT.to_owned(), Todo::tree())],
+                (true, false) => {
+                    outbox.queue().iter().map(|pending| (pending.path, pending.todo)).collect()
+                }
             };
             let desk = Desk::new(outbox, self.registry.clone());
             let target_status = status.target(&target_name, &target.url.to_string());
@@ -368,9 +386,11 @@ impl Service {
                 resend: mirror.resend_interval.0,
                 max_delete: mirror.max_delete,
                 removes: matches!(mirror.delete, Deletion::Always | Deletion::Running),
+                compare_removes: matches!(mirror.delete, Deletion::Always | Deletion::Startup),
                 patience: target.connect_timeout.0
                     + target.handshake_timeout.0
                     + target.io_timeout.0 * 2,
+                doubtful,
             };
             let checker = Arc::new(Checker {
                 mirror: Arc::clone(&name),
@@ -438,6 +458,7 @@ impl Service {
             compare_removes: matches!(mirror.delete, Deletion::Always | Deletion::Startup),
             merge_names: merge_names(mirror),
             compares,
+            worked,
         };
         let watching = watching.start(bell.clone()).map_err(ServiceError::Thread)?;
         Ok(Running { config: mirror.clone(), bell, watching, targets, hooks })
@@ -554,6 +575,15 @@ fn hiding_of(mirror: &Mirror, top: &Path) -> Result<Hiding, ServiceError> {
                 mirror: name_of(mirror),
                 target: target_name_of(target),
                 text: error.to_string(),
+            });
+        }
+        if matches!(target.url, Address::Local(_)) && options.connection.iconv.is_some() {
+            return Err(ServiceError::Options {
+                mirror: name_of(mirror),
+                target: target_name_of(target),
+                text: "iconv: names are converted on the way to another host only; leave it out, or name \
+                       the target user@localhost:/path"
+                    .to_owned(),
             });
         }
         let mut filter = sending_filter(&options, &mut files).map_err(fail)?;

@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// A place for segments.
 pub trait Storage {
@@ -42,6 +43,13 @@ impl Directory {
     pub fn open(path: &Path) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         Ok(Self { path: path.to_owned(), current: None, named: false })
+    }
+
+    /// When anything was last written here.
+    pub(crate) fn written(&self) -> Option<SystemTime> {
+        let segments = self.segments().ok()?;
+        let times = segments.iter().filter_map(|segment| fs::metadata(self.file(*segment)).ok());
+        times.filter_map(|data| data.modified().ok()).max()
     }
 
     fn file(&self, segment: u64) -> PathBuf {

@@ -7,14 +7,12 @@ mod bench;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bench::{Bench, Daemon, stock_is_missing, until};
-use syncline_conf::live::Config;
+use bench::{Bench, Daemon, SmallDisk, stock_is_missing, until};
 use syncline_live::StartOptions;
 use syncline_live::state::State;
 
@@ -92,15 +90,6 @@ fn pass_on(mut from: TcpStream, mut to: TcpStream, number: usize, cut: &AtomicUs
     }
 }
 
-fn config(bench: &Bench, url: &str, target: &str) -> Config {
-    let text = format!(
-        "state-dir = \"{}\"\n[[mirror]]\nname = \"m\"\nsource = \"{}\"\n[[mirror.target]]\nname = \"t0\"\nurl = \"{url}\"\n{target}\n",
-        bench.path("state").display(),
-        bench.path("source").display(),
-    );
-    Config::parse(Path::new("test.toml"), text.as_bytes()).unwrap()
-}
-
 #[test]
 fn r88_a_line_that_is_cut_without_a_word_is_noticed_and_everything_arrives_when_it_is_back() {
     let test = "r88_a_line_that_is_cut_without_a_word_is_noticed";
@@ -113,7 +102,7 @@ fn r88_a_line_that_is_cut_without_a_word_is_noticed_and_everything_arrives_when_
     let relay = Relay::start(daemon.port);
     let url = format!("rsync://127.0.0.1:{}/m/", relay.port);
     let limits = "io-timeout = \"2s\"\nhandshake-timeout = \"2s\"\nbackoff-max = \"1s\"";
-    let config = config(&bench, &url, limits);
+    let config = bench.config_to("", &url, limits);
     bench.start_with(&config, StartOptions::default());
     bench.until_equal("t");
     for round in 0..3 {
@@ -147,20 +136,13 @@ fn r84_a_full_disk_keeps_the_rest_waiting_and_is_gone_on_with_when_there_is_room
     }
     let mut bench = Bench::new();
     let disk = bench.path("disk");
-    fs::create_dir(&disk).unwrap();
-    let mounted = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"])
-        .arg(&disk)
-        .output()
-        .is_ok_and(|output| output.status.success());
-    if !mounted {
+    let Some(_mount) = SmallDisk::mount(&disk, "2m") else {
         eprintln!("SKIPPED {test}: no file system can be mounted here");
         return;
-    }
-    let _mount = Mount(disk.clone());
+    };
     bench.write("before", "x");
     let daemon = Daemon::start(&bench.path("daemon"), &disk.join("t"), "");
-    let config = config(&bench, &daemon.url(), "backoff-max = \"1s\"");
+    let config = bench.config_to("", &daemon.url(), "backoff-max = \"1s\"");
     bench.start_with(&config, StartOptions::default());
     bench.until_equal("disk/t");
     bench.write("large", &"0123456789".repeat(300_000));
@@ -171,13 +153,66 @@ fn r84_a_full_disk_keeps_the_rest_waiting_and_is_gone_on_with_when_there_is_room
     bench.until_state("t0", State::Live);
 }
 
-struct Mount(std::path::PathBuf);
+#[test]
+fn r75_a_mirror_starts_with_a_full_disk_under_its_state() {
+    let test = "r75_a_mirror_starts_with_a_full_disk_under_its_state";
+    let mut bench = Bench::new();
+    let Some(_disk) = SmallDisk::mount(&bench.path("state"), "64k") else {
+        eprintln!("SKIPPED {test}: no file system can be mounted here");
+        return;
+    };
+    bench.write("a", "x");
+    fs::create_dir(bench.path("t")).unwrap();
+    let target = bench.path("t").display().to_string();
+    bench.start("", &[&target]);
+    bench.until_equal("t");
+    bench.stop();
+    // Until nothing more fits.
+    assert!(fs::write(bench.path("state/full"), vec![0; 1 << 20]).is_err());
+    bench.write("b", "x");
+    bench.start("", &[&target]);
+    bench.until_equal("t");
+    bench.until_state("t0", State::Degraded);
+    bench.write("c", "x");
+    bench.until_equal("t");
+    fs::remove_file(bench.path("state/full")).unwrap();
+}
 
-impl Drop for Mount {
-    fn drop(&mut self) {
-        // Whoever still uses it keeps it until then.
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+#[test]
+fn r14_what_is_made_while_the_source_is_away_is_watched_when_it_is_back() {
+    let test = "r14_what_is_made_while_the_source_is_away_is_watched_when_it_is_back";
+    let mut bench = Bench::new();
+    let (kept, source) = (bench.path("kept"), bench.path("source"));
+    fs::create_dir(&kept).unwrap();
+    let bind = || {
+        let mut mount = Command::new("mount");
+        mount.arg("--bind").args([&kept, &source]);
+        mount.output().is_ok_and(|output| output.status.success())
+    };
+    let unmount = || Command::new("umount").arg("-l").arg(&source).status().unwrap().success();
+    if !bind() {
+        eprintln!("SKIPPED {test}: no file system can be mounted here");
+        return;
     }
+    bench.write("a", "x");
+    fs::create_dir(bench.path("t")).unwrap();
+    bench.start("", &[&bench.path("t").display().to_string()]);
+    bench.until_equal("t");
+    for round in 0..3 {
+        assert!(unmount());
+        // The old watches are still told of this, and find nothing at the path.
+        fs::create_dir_all(kept.join(format!("d{round}/below"))).unwrap();
+        fs::write(kept.join(format!("d{round}/below/f")), "before").unwrap();
+        bench.service.as_ref().unwrap().compare(None);
+        bench.until_state("t0", State::SourceLost);
+        assert!(bench.path("t/a").exists());
+        assert!(bind());
+        bench.until_equal("t");
+        bench.write(&format!("d{round}/below/f"), "after");
+        bench.until_equal("t");
+    }
+    bench.stop();
+    assert!(unmount());
 }
 
 #[test]

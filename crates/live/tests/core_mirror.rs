@@ -9,7 +9,7 @@ mod bench;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use bench::{Bench, Daemon, stock_is_missing};
+use bench::{Bench, Daemon, mirrored, stock_is_missing};
 use syncline_live::state::State;
 
 #[test]
@@ -48,24 +48,6 @@ fn r10_what_changes_arrives_at_a_stock_daemon() {
     bench.stop();
 }
 
-/// A mirror to one stock daemon, equal and live, with what `fill` made.
-fn mirrored(
-    test: &str,
-    settings: &str,
-    module: &str,
-    fill: impl Fn(&Bench),
-) -> Option<(Bench, Daemon)> {
-    if stock_is_missing(test) {
-        return None;
-    }
-    let mut bench = Bench::new();
-    fill(&bench);
-    let daemon = Daemon::start(&bench.path("daemon"), &bench.path("t"), module);
-    bench.start(settings, &[&daemon.url()]);
-    bench.until_state("t0", State::Live);
-    Some((bench, daemon))
-}
-
 /// Bytes of content that were sent so far.
 fn literal(bench: &Bench) -> u64 {
     let bytes = |line: &str| -> Option<u64> {
@@ -90,7 +72,7 @@ fn r50_r51_renames_cost_no_content() {
         fill_directory(bench, "zold", 20);
         bench.write("file", &"x".repeat(100_000));
     };
-    let Some((bench, _daemon)) = mirrored(test, "", "", fill) else { return };
+    let Some((bench, _daemon)) = mirrored(test, "", "", "", fill) else { return };
     bench.until_equal("t");
     let before = literal(&bench);
     fs::rename(bench.source("old"), bench.source("new")).unwrap();
@@ -107,7 +89,7 @@ fn r50_r51_renames_cost_no_content() {
 #[test]
 fn r33_r52_a_name_that_came_and_went_is_never_made() {
     let test = "r33_r52_a_name_that_came_and_went_is_never_made";
-    let Some((bench, _daemon)) = mirrored(test, "", "", |bench| bench.write("f", "0")) else {
+    let Some((bench, _daemon)) = mirrored(test, "", "", "", |bench| bench.write("f", "0")) else {
         return;
     };
     for number in 1..20 {
@@ -127,7 +109,7 @@ fn r33_r52_a_name_that_came_and_went_is_never_made() {
 fn r54_a_module_that_refuses_hard_links_gets_content() {
     let test = "r54_a_module_that_refuses_hard_links_gets_content";
     let fill = |bench: &Bench| fill_directory(bench, "old", 20);
-    let Some((bench, _daemon)) = mirrored(test, "", "refuse options = hard-links", fill) else {
+    let Some((bench, _daemon)) = mirrored(test, "", "", "refuse options = hard-links", fill) else {
         return;
     };
     fs::rename(bench.source("old"), bench.source("new")).unwrap();
@@ -146,7 +128,7 @@ fn r55_swaps_chains_and_renames_onto_names_end_equal() {
         fill_directory(bench, "d", 10);
         fill_directory(bench, "e", 12);
     };
-    let Some((bench, _daemon)) = mirrored(test, "", "", fill) else { return };
+    let Some((bench, _daemon)) = mirrored(test, "", "", "", fill) else { return };
     let rename = |from: &str, to: &str| fs::rename(bench.source(from), bench.source(to)).unwrap();
     for _ in 0..20 {
         rename("a", "t");
@@ -169,7 +151,7 @@ fn r55_swaps_chains_and_renames_onto_names_end_equal() {
 #[test]
 fn r42_every_kind_turns_into_every_other() {
     let test = "r42_every_kind_turns_into_every_other";
-    let Some((bench, _daemon)) = mirrored(test, "", "", |_| {}) else { return };
+    let Some((bench, _daemon)) = mirrored(test, "", "", "", |_| {}) else { return };
     let clear = |path: &std::path::Path| {
         let _ = fs::remove_file(path);
         let _ = fs::remove_dir_all(path);
@@ -199,7 +181,7 @@ fn r42_every_kind_turns_into_every_other() {
 #[test]
 fn r106_names_are_any_bytes() {
     use std::os::unix::ffi::OsStrExt;
-    let Some((bench, _daemon)) = mirrored("r106_names_are_any_bytes", "", "", |_| {}) else {
+    let Some((bench, _daemon)) = mirrored("r106_names_are_any_bytes", "", "", "", |_| {}) else {
         return;
     };
     let names: [&[u8]; 9] =
@@ -222,7 +204,7 @@ fn r45_no_version_that_never_was_arrives() {
     let fill = move |bench: &Bench| bench.write("big", &version(0));
     let test = "r45_no_version_that_never_was_arrives";
     let settings = "max-open-wait = \"50ms\"\nmax-delay = \"50ms\"\nresend-interval = \"20ms\"";
-    let Some((bench, _daemon)) = mirrored(test, settings, "", fill) else { return };
+    let Some((bench, _daemon)) = mirrored(test, settings, "", "", fill) else { return };
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let path = bench.source("big");
@@ -278,7 +260,9 @@ fn r100_r101_what_is_hidden_is_neither_sent_nor_removed() {
 #[test]
 fn r82_a_path_that_is_refused_delays_no_other() {
     let test = "r82_a_path_that_is_refused_delays_no_other";
-    let Some((bench, _daemon)) = mirrored(test, "", "exclude = refused", |_| {}) else { return };
+    let Some((bench, _daemon)) = mirrored(test, "", "", "exclude = refused", |_| {}) else {
+        return;
+    };
     bench.write("refused", "never");
     for number in 0..20 {
         bench.write(&format!("f{number}"), "x");
@@ -313,10 +297,42 @@ fn r83_a_misconfigured_target_is_tried_until_it_is_mended() {
 }
 
 #[test]
+fn r85_a_target_that_refused_removals_gets_them_when_it_takes_them() {
+    let test = "r85_a_target_that_refused_removals_gets_them_when_it_takes_them";
+    if stock_is_missing(test) {
+        return;
+    }
+    let mut bench = Bench::new();
+    bench.write("a", "x");
+    let (path, refusal) = (bench.path("t"), "refuse options = delete");
+    let mut daemon = Daemon::start(&bench.path("daemon"), &path, refusal);
+    fs::write(path.join("foreign"), "must go").unwrap();
+    bench.start("", &[&daemon.url()]);
+    bench.until_state("t0", State::NoDelete);
+    bench::until("what is there arrives", || path.join("a").exists());
+    fs::remove_file(bench.source("a")).unwrap();
+    bench.write("b", "x");
+    bench::until("the rest arrives", || path.join("b").exists());
+    // It still does, and all goes on.
+    bench.service.as_ref().unwrap().retry_now();
+    bench.write("c", "x");
+    bench::until("the rest arrives", || path.join("c").exists());
+    assert!(path.join("a").exists() && path.join("foreign").exists());
+    daemon.kill();
+    let conf = bench.path("daemon/conf");
+    let text = fs::read_to_string(&conf).unwrap().replace(refusal, "");
+    fs::write(&conf, text).unwrap();
+    daemon.up();
+    bench.service.as_ref().unwrap().retry_now();
+    bench.until_equal("t");
+    bench.until_state("t0", State::Live);
+}
+
+#[test]
 fn r85_a_killed_daemon_is_found_again() {
     let fill = |bench: &Bench| bench.write("a", "x");
     let test = "r85_a_killed_daemon_is_found_again";
-    let Some((bench, mut daemon)) = mirrored(test, "", "", fill) else { return };
+    let Some((bench, mut daemon)) = mirrored(test, "", "", "", fill) else { return };
     daemon.kill();
     for number in 0..50 {
         bench.write(&format!("d/f{number}"), "x");
@@ -331,7 +347,7 @@ fn r85_a_killed_daemon_is_found_again() {
 fn r14_r90_r91_a_source_that_is_lost_or_empty_removes_nothing() {
     let fill = |bench: &Bench| bench.write("a", "x");
     let test = "r14_r90_r91_a_source_that_is_lost_or_empty_removes_nothing";
-    let Some((bench, _daemon)) = mirrored(test, "", "", fill) else { return };
+    let Some((bench, _daemon)) = mirrored(test, "", "", "", fill) else { return };
     fs::remove_file(bench.source("a")).unwrap();
     bench.until_state("t0", State::SourceEmpty);
     assert!(bench.path("t/a").exists());
@@ -351,7 +367,7 @@ fn r14_r90_r91_a_source_that_is_lost_or_empty_removes_nothing() {
 fn r90_a_person_may_allow_an_empty_source() {
     let fill = |bench: &Bench| bench.write("a", "x");
     let test = "r90_a_person_may_allow_an_empty_source";
-    let Some((bench, _daemon)) = mirrored(test, "", "", fill) else { return };
+    let Some((bench, _daemon)) = mirrored(test, "", "", "", fill) else { return };
     fs::remove_file(bench.source("a")).unwrap();
     bench.until_state("t0", State::SourceEmpty);
     assert!(bench.service.as_ref().unwrap().allow("m"));
@@ -365,7 +381,7 @@ fn r93_many_removals_wait_for_a_persons_word() {
         bench.write("stays", "x");
     };
     let test = "r93_many_removals_wait_for_a_persons_word";
-    let Some((bench, _daemon)) = mirrored(test, "max-delete = 5", "", fill) else { return };
+    let Some((bench, _daemon)) = mirrored(test, "max-delete = 5", "", "", fill) else { return };
     fs::remove_dir_all(bench.source("d")).unwrap();
     bench.until_state("t0", State::DeleteHeld);
     let left = || fs::read_dir(bench.path("t/d")).map_or(0, Iterator::count);
@@ -380,7 +396,7 @@ fn r93_many_removals_wait_for_a_persons_word() {
 fn r72_what_waits_outlives_the_service() {
     let fill = |bench: &Bench| bench.write("a", "x");
     let test = "r72_what_waits_outlives_the_service";
-    let Some((mut bench, mut daemon)) = mirrored(test, "", "", fill) else { return };
+    let Some((mut bench, mut daemon)) = mirrored(test, "", "", "", fill) else { return };
     daemon.kill();
     bench.write("b", "y");
     fs::remove_file(bench.source("a")).unwrap();
@@ -398,7 +414,8 @@ fn r72_what_waits_outlives_the_service() {
 
 #[test]
 fn r138_a_stop_sends_what_can_be_sent() {
-    let Some((mut bench, _daemon)) = mirrored("r138_a_stop_sends_what_can_be_sent", "", "", |_| {})
+    let Some((mut bench, _daemon)) =
+        mirrored("r138_a_stop_sends_what_can_be_sent", "", "", "", |_| {})
     else {
         return;
     };
@@ -478,7 +495,7 @@ fn r120_a_target_that_never_answers_delays_no_other() {
 #[test]
 fn r139_a_new_configuration_leaves_unchanged_mirrors_alone() {
     let test = "r139_a_new_configuration_leaves_unchanged_mirrors_alone";
-    let Some((bench, daemon)) = mirrored(test, "", "", |_| {}) else { return };
+    let Some((bench, daemon)) = mirrored(test, "", "", "", |_| {}) else { return };
     let service = bench.service.as_ref().unwrap();
     let compared = || bench.log().matches("everything is compared").count();
     assert_eq!(compared(), 1);
@@ -496,7 +513,8 @@ fn r139_a_new_configuration_leaves_unchanged_mirrors_alone() {
 
 #[test]
 fn r7_a_second_service_is_refused() {
-    let Some((bench, daemon)) = mirrored("r7_a_second_service_is_refused", "", "", |_| {}) else {
+    let Some((bench, daemon)) = mirrored("r7_a_second_service_is_refused", "", "", "", |_| {})
+    else {
         return;
     };
     let config = bench.config("", &[&daemon.url()]);

@@ -139,9 +139,13 @@ enum Step {
         limit: usize,
         early: bool,
     },
+    /// Some paths failed; `aside`: they wait for a moment of their own, and not in the queue.
     Finish {
         failed: u8,
+        aside: bool,
     },
+    /// That moment.
+    Due,
     /// The session ends in the middle.
     GiveBack {
         carried: usize,
@@ -159,7 +163,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (path(), path()).prop_map(|(from, to)| Step::Rename { from, to }),
         1 => (path(), 0_usize..3).prop_map(|(path, at)| Step::Overflow { path, at }),
         3 => (1_usize..6, any::<bool>()).prop_map(|(limit, early)| Step::Take { limit, early }),
-        3 => any::<u8>().prop_map(|failed| Step::Finish { failed }),
+        3 => (any::<u8>(), any::<bool>())
+            .prop_map(|(failed, aside)| Step::Finish { failed, aside }),
+        1 => Just(Step::Due),
         1 => (0_usize..4).prop_map(|carried| Step::GiveBack { carried }),
         1 => Just(Step::Kill),
     ]
@@ -172,6 +178,8 @@ struct World {
     outbox: Option<Outbox<Memory>>,
     /// What is under way, and was not carried yet.
     session: Vec<Pending>,
+    /// What waits outside of the queue.
+    held: BTreeMap<RelPathBuf, Todo>,
     /// It was carried when it was taken.
     early: bool,
     limit: usize,
@@ -183,7 +191,8 @@ impl World {
         let memory = Memory::default();
         let outbox = Some(Outbox::open(memory.clone(), JournalSync::Batch, limit, NOW).unwrap().0);
         let (source, target) = (Tree::default(), Tree::default());
-        Self { source, target, memory, outbox, session: Vec::new(), early: false, limit, clock: 0 }
+        let (session, held) = (Vec::new(), BTreeMap::new());
+        Self { source, target, memory, outbox, session, held, early: false, limit, clock: 0 }
     }
 
     fn outbox(&mut self) -> &mut Outbox<Memory> {
@@ -268,19 +277,30 @@ impl World {
                     }
                 }
             }
-            Step::Finish { failed } => {
+            Step::Finish { failed, aside } => {
                 if self.outbox().queue().under_way() > 0 {
                     let is_failed = |index: usize| failed >> (index % 8) & 3 == 3;
                     let all = std::mem::take(&mut self.session);
                     let mut back: Vec<RelPathBuf> = Vec::new();
                     for (index, pending) in all.into_iter().enumerate() {
-                        if is_failed(index) {
-                            back.push(pending.path);
+                        if is_failed(index) && *aside {
+                            self.held.insert(pending.path.clone(), pending.todo);
+                        } else if is_failed(index) {
+                            back.push(pending.path.clone());
                         } else if !self.early {
                             carry(&self.source, &mut self.target, &pending);
                         }
+                        if let Some(todo) = self.held.get(&pending.path).copied() {
+                            self.outbox().set_aside(NOW, pending.path.as_path(), todo);
+                        }
                     }
                     self.outbox().finish(NOW, &back);
+                }
+            }
+            Step::Due => {
+                for (path, todo) in std::mem::take(&mut self.held) {
+                    self.outbox().push(NOW, path.as_path(), todo);
+                    self.outbox().not_aside(path.as_path());
                 }
             }
             Step::GiveBack { carried } => {
@@ -290,6 +310,7 @@ impl World {
             }
             Step::Kill => {
                 self.carry_all();
+                self.held.clear();
                 self.outbox = None;
                 let (outbox, recovery) =
                     Outbox::open(self.memory.clone(), JournalSync::Batch, self.limit, NOW).unwrap();
@@ -342,6 +363,7 @@ proptest! {
             world.step(step);
         }
         world.step(&Step::GiveBack { carried: 0 });
+        world.step(&Step::Due);
         while let Some(batch) = world.outbox().take(NOW, 3) {
             world.session = batch.entries;
             world.carry_all();

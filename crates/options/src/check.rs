@@ -40,6 +40,7 @@ const SERVE_ONLY_OPTIONS: &[OptionId] = &[
     OptionId::ServeNoDelete,
     OptionId::ServeNoOverwrite,
     OptionId::ServeAbsolute,
+    OptionId::ServeNoLock,
 ];
 
 type Check = Result<(), UsageError>;
@@ -53,12 +54,13 @@ pub(crate) fn finish(mut draft: Draft, bare: bool) -> Result<Command, UsageError
         || draft.serve_munge
         || draft.serve_no_delete
         || draft.serve_no_overwrite
-        || draft.serve_absolute;
+        || draft.serve_absolute
+        || draft.serve_no_lock;
     if let Some(dir) = draft.serve_only.take() {
         let alone = draft.o.used.iter().all(|(id, _)| SERVE_ONLY_OPTIONS.contains(id));
         if !alone || !draft.o.arguments.is_empty() {
             return Err(UsageError::Ours(
-                "--serve-only takes --ro, --wo, --munge, --no-del, --no-overwrite and --absolute beside it, nothing else",
+                "--serve-only takes --ro, --wo, --munge, --no-del, --no-overwrite, --absolute and --no-lock beside it, nothing else",
             ));
         }
         return Ok(Command::ServeOnly(ServeOnly {
@@ -68,11 +70,12 @@ pub(crate) fn finish(mut draft: Draft, bare: bool) -> Result<Command, UsageError
             no_delete: draft.serve_no_delete,
             no_overwrite: draft.serve_no_overwrite,
             absolute: draft.serve_absolute,
+            no_lock: draft.serve_no_lock,
         }));
     }
     if serving {
         return Err(UsageError::Ours(
-            "--ro, --wo, --munge, --no-del, --no-overwrite and --absolute need --serve-only",
+            "--ro, --wo, --munge, --no-del, --no-overwrite, --absolute and --no-lock need --serve-only",
         ));
     }
     options(&mut draft)?;
@@ -170,6 +173,9 @@ fn choices(draft: &mut Draft) -> Check {
         let choice = ChecksumChoice::parse(&text).map_err(UsageError::UnknownChecksum)?;
         if choice.transfer == Some(Checksum::None) {
             draft.o.data.whole_file = Some(true);
+        }
+        if draft.o.data.checksum && choice.whole == Some(Checksum::None) {
+            return Err(UsageError::NoWholeChecksum);
         }
         draft.o.data.checksum_choice = choice;
     }
@@ -472,14 +478,26 @@ mod tests {
         };
         assert_eq!((serve.dir.as_slice(), serve.access), (&b"/srv"[..], Access::ReadOnly));
         assert!(serve.no_delete && !serve.munge && !serve.no_overwrite && !serve.absolute);
-        let Ok(Command::ServeOnly(serve)) = parse("--serve-only /srv --no-overwrite --absolute")
+        assert!(!serve.no_lock);
+        let Ok(Command::ServeOnly(serve)) =
+            parse("--serve-only /srv --no-overwrite --absolute --no-lock")
         else {
             panic!("a good line")
         };
-        assert!(serve.no_overwrite && serve.absolute && !serve.no_delete);
+        assert!(serve.no_overwrite && serve.absolute && serve.no_lock && !serve.no_delete);
         assert!(matches!(parse("--serve-only /srv -a"), Err(UsageError::Ours(_))));
         assert!(matches!(parse("--serve-only /srv x"), Err(UsageError::Ours(_))));
         assert!(matches!(parse("--ro a b"), Err(UsageError::Ours(_))));
+    }
+
+    #[test]
+    fn files_are_never_compared_by_no_checksum() {
+        for words in ["-c --cc=none a b", "--cc=md5,none -c a b"] {
+            assert!(matches!(parse(words), Err(UsageError::NoWholeChecksum)), "{words}");
+        }
+        for words in ["-c --cc=none,md5 a b", "--cc=none a b"] {
+            assert!(parse(words).is_ok(), "{words}");
+        }
     }
 
     #[test]

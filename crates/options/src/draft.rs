@@ -80,6 +80,7 @@ pub(crate) struct Draft {
     pub(crate) serve_no_delete: bool,
     pub(crate) serve_no_overwrite: bool,
     pub(crate) serve_absolute: bool,
+    pub(crate) serve_no_lock: bool,
 }
 
 impl Draft {
@@ -130,6 +131,7 @@ impl Draft {
             serve_no_delete: false,
             serve_no_overwrite: false,
             serve_absolute: false,
+            serve_no_lock: false,
         }
     }
 

@@ -210,6 +210,9 @@ pub enum UsageError {
     /// No such checksum.
     #[error("unknown checksum name: {}", Shown(.0))]
     UnknownChecksum(Word),
+    /// `--checksum` would compare nothing.
+    #[error("Invalid checksum-choice for --checksum: none (0)")]
+    NoWholeChecksum,
     /// No such compressor.
     #[error("unknown compress name: {}", Shown(.0))]
     UnknownCompressor(Word),
@@ -344,7 +347,10 @@ impl UsageError {
     /// The exit status of the program.
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::UnknownChecksum(_) | Self::UnknownCompressor(_) | Self::Refused(_) => 4,
+            Self::UnknownChecksum(_)
+            | Self::NoWholeChecksum
+            | Self::UnknownCompressor(_)
+            | Self::Refused(_) => 4,
             Self::Argument {
                 problem: ArgumentProblem::NoModule | ArgumentProblem::NoModuleOverShell,
                 ..

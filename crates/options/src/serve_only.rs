@@ -29,4 +29,6 @@ pub struct ServeOnly {
     pub no_overwrite: bool,
     /// Clients may name the directory by its path here.
     pub absolute: bool,
+    /// Let several sessions that may write work at once.
+    pub no_lock: bool,
 }

@@ -54,6 +54,9 @@ impl Serving {
         // Before there is another root.
         let own = if asked.absolute { Some(own_path(&asked.dir)?) } else { None };
         let tree = Tree::enter(&asked.dir)?;
+        if asked.access != Access::ReadOnly && !asked.no_lock {
+            tree.lock()?;
+        }
         Ok(Self { tree, context, refusals, words, paths, options, own })
     }
 

@@ -12,7 +12,7 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use syncline_engine::session::socket::Stream;
 use syncline_engine::{Error, ExitCode};
 use syncline_options::Options;
-use syncline_tls::{Client, Relay, Trust, Tunnel, Verification};
+use syncline_tls::{Client, Relay, Trouble, Trust, Tunnel, Verification};
 
 /// The port of daemons inside TLS.
 const PORT: u16 = 874;
@@ -58,11 +58,41 @@ pub(crate) fn wrap(
         Timeout::Recv,
         limit.map(|seconds| Duration::from_secs(u64::from(seconds))),
     );
-    let told = |error: syncline_tls::Error| failed(error.to_string());
+    let told = |error: syncline_tls::Error| match error.trouble().and_then(advice) {
+        Some(advice) => failed(format!("{error}\nrsync: {advice}")),
+        None => failed(error),
+    };
     let client = Client::new(&trust(options)).map_err(told)?;
     let Tunnel { stream, relay } = client.connect(File::from(socket), host).map_err(told)?;
     let another = || stream.try_clone().map_err(|error| failed(error.to_string()));
     Ok((another()?, another()?, Carrier { stream, relay }))
+}
+
+/// What an operator can do.
+fn advice(trouble: Trouble) -> Option<&'static str> {
+    Some(match trouble {
+        Trouble::UnknownAuthority => {
+            "nobody you trust vouches for the server's certificate: name its authority, or the certificate itself, with \
+             --tls-ca=FILE or RSYNC_SSL_CA_CERT"
+        }
+        Trouble::Expired => {
+            "the server's certificate has expired: its operator has to renew it (is the clock right here?)"
+        }
+        Trouble::NotYetValid => {
+            "the server's certificate is not valid yet: is the clock right here, and there?"
+        }
+        Trouble::OtherName => {
+            "the server's certificate is for another name: use that name in the address, or set \
+             RSYNC_SSL_SKIP_HOSTNAME_CHECK=1 if you know the server"
+        }
+        Trouble::WantsCertificate => {
+            "the server wants a certificate that it trusts from you: name it with RSYNC_SSL_CERT (and RSYNC_SSL_KEY)"
+        }
+        Trouble::NoTls => {
+            "nobody speaks TLS at this port: is it the right one (default 874), or does the daemon want rsync:// without TLS?"
+        }
+        _ => return None,
+    })
 }
 
 fn trust(options: &Options) -> Trust {

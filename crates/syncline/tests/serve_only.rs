@@ -226,6 +226,25 @@ fn symlinks_are_made_harmless_when_that_is_asked_for() {
 }
 
 #[test]
+fn one_session_that_may_write_works_at_a_time() {
+    let Some(scene) = Scene::new("one_session_that_may_write_works_at_a_time") else { return };
+    let served = fs::File::open(scene.path("served")).unwrap();
+    rustix::fs::flock(&served, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    for serve in [&[][..], &["--wo"], &["--munge"]] {
+        let output = scene.stock(serve, &["-a", "x", "h:"]);
+        assert!(!output.status.success());
+        assert!(said(&output).contains("another session is at work"), "{}", said(&output));
+    }
+    for serve in [&["--ro"][..], &["--no-lock"]] {
+        let output = scene.stock(serve, &["-a", "h:a.c", "got/"]);
+        assert!(output.status.success(), "{}", said(&output));
+    }
+    drop(served);
+    let output = scene.stock(&[], &["-a", "h:a.c", "got/"]);
+    assert!(output.status.success(), "{}", said(&output));
+}
+
+#[test]
 fn other_commands_are_refused() {
     let top = tempfile::tempdir().unwrap();
     let serve = |command: Option<&str>| {

@@ -54,7 +54,12 @@ impl Scene {
 
     /// Carries connections to the daemon inside TLS by our own server; the port.
     fn behind_ours(&self) -> u16 {
-        let server = Server::new(&self.path("cert.pem"), &self.path("key.pem")).unwrap();
+        self.behind("cert.pem")
+    }
+
+    /// The same with another certificate of the same key.
+    fn behind(&self, certificate: &str) -> u16 {
+        let server = Server::new(&self.path(certificate), &self.path("key.pem")).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (port, daemon) = (listener.local_addr().unwrap().port(), self.daemon.port);
         thread::spawn(move || {
@@ -70,6 +75,13 @@ impl Scene {
             }
         });
         port
+    }
+
+    /// Runs openssl in the scene's directory.
+    fn openssl(&self, words: &str) {
+        let mut command = Command::new("openssl");
+        let output = command.args(words.split(' ')).current_dir(self.top.path()).output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
     }
 
     fn ours(&self, trusted: &str, words: &[&str]) -> Output {
@@ -182,4 +194,67 @@ fn whoever_is_not_trusted_is_not_spoken_to() {
     let plain = format!("rsyncs://localhost:{}/m/", scene.daemon.port);
     let output = scene.ours("cert.pem", &["-a", "--timeout=20", &plain, "got/"]);
     assert_eq!(output.status.code(), Some(10), "no TLS there: {}", said(&output));
+}
+
+#[test]
+fn what_is_wrong_with_a_server_is_said_with_what_to_do() {
+    let Some(scene) = Scene::new("what_is_wrong_with_a_server_is_said_with_what_to_do") else {
+        return;
+    };
+    scene.openssl("req -new -key key.pem -subj /CN=localhost -addext subjectAltName=DNS:localhost -out request.pem");
+    let late = "x509 -req -in request.pem -signkey key.pem -copy_extensions copy";
+    scene.openssl(&format!("{late} -days -1 -out expired.pem"));
+    scene.openssl(&format!("{late} -days 2 -out renewed.pem"));
+    let ask = |trusted: &str, host: &str, port: u16| {
+        let url = format!("rsyncs://{host}:{port}/m/");
+        let output = scene.ours(trusted, &["--timeout=20", &url]);
+        assert_eq!(output.status.code(), Some(10), "{}", said(&output));
+        said(&output)
+    };
+    let valid = scene.behind("cert.pem");
+    let unknown = ask("renewed.pem", "localhost", valid);
+    assert!(unknown.contains("name its authority") && unknown.contains("--tls-ca="), "{unknown}");
+    let other = ask("cert.pem", "127.0.0.1", valid);
+    assert!(other.contains("\"127.0.0.1\"") && other.contains("for another name"), "{other}");
+    let outdated = scene.behind("expired.pem");
+    for trusted in ["expired.pem", "cert.pem"] {
+        let expired = ask(trusted, "localhost", outdated);
+        assert!(expired.contains("has expired: its operator has to renew it"), "{expired}");
+    }
+    let plain = ask("cert.pem", "localhost", scene.port);
+    assert!(plain.contains("nobody speaks TLS at this port"), "{plain}");
+}
+
+#[test]
+fn a_stock_daemon_behind_stunnel_is_reached() {
+    let name = "a_stock_daemon_behind_stunnel_is_reached";
+    let Some(scene) = Scene::new(name) else { return };
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let text = format!(
+        "foreground = yes\npid =\n[m]\naccept = 127.0.0.1:{port}\nconnect = 127.0.0.1:{}\ncert = {}\nkey = {}\n",
+        scene.port,
+        scene.path("cert.pem").display(),
+        scene.path("key.pem").display()
+    );
+    std::fs::write(scene.path("stunnel.conf"), text).unwrap();
+    let mut command = Command::new("stunnel");
+    command.arg(scene.path("stunnel.conf")).stdin(Stdio::null()).stderr(Stdio::null());
+    let Ok(mut stunnel) = command.stdout(Stdio::null()).spawn() else {
+        eprintln!("SKIPPED {name}: needs stunnel");
+        return;
+    };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < deadline, "stunnel does not listen");
+        thread::yield_now();
+    }
+    let url = format!("rsyncs://localhost:{port}/m/");
+    let pulled = scene.ours("cert.pem", &["-a", &url, "got/"]);
+    std::fs::write(scene.path("got/new"), vec![b'y'; 1_000_000]).unwrap();
+    let pushed = scene.ours("cert.pem", &["-az", "got/", &url]);
+    stunnel.kill().unwrap();
+    stunnel.wait().unwrap();
+    assert!(pulled.status.success(), "{}", said(&pulled));
+    assert!(pushed.status.success(), "{}", said(&pushed));
+    assert_eq!(std::fs::read(scene.path("m/new")).unwrap().len(), 1_000_000);
 }

@@ -89,6 +89,21 @@ fn the_stock_client_pulls_and_pushes_through_openssl() {
 }
 
 #[test]
+fn the_stock_helper_reaches_it() {
+    let name = "the_stock_helper_reaches_it";
+    let Some(daemon) = daemon(name) else { return };
+    let got = daemon.path("got");
+    let mut command = Command::new("rsync-ssl");
+    command.args(["--type=openssl", "-a"]);
+    command.arg(format!("rsync://localhost:{}/m/", daemon.port)).arg(&got);
+    let Ok(output) = command.env("RSYNC_SSL_CA_CERT", daemon.path("cert.pem")).output() else {
+        return skipped(name, "needs rsync-ssl");
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(std::fs::read(got.join("file")).unwrap().len(), 3_000_000);
+}
+
+#[test]
 fn who_speaks_without_tls_hears_nothing_and_the_log_says_why() {
     let Some(daemon) = daemon("who_speaks_without_tls_hears_nothing") else { return };
     let answer = daemon.say(HELLO);

@@ -2,15 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
+mod bench;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+use bench::daemon::{PATIENCE, Signal, send};
+use bench::{Daemon, stock_is_missing, until};
 
 struct Killed(Child);
 
@@ -19,37 +21,6 @@ impl Drop for Killed {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
-}
-
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-fn daemon(top: &Path) -> (Killed, u16) {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let root = if rustix::process::geteuid().is_root() { "uid = root\ngid = root\n" } else { "" };
-    let (target, log) = (top.join("target"), top.join("daemon.log"));
-    fs::create_dir(&target).unwrap();
-    let text = format!(
-        "use chroot = no\nmunge symlinks = no\n{root}log file = {}\n[m]\npath = {}\nread only = no\n",
-        log.display(),
-        target.display()
-    );
-    fs::write(top.join("conf"), text).unwrap();
-    let child = Command::new("rsync")
-        .args(["--daemon", "--no-detach", "--address=127.0.0.1"])
-        .arg(format!("--port={port}"))
-        .arg(format!("--config={}", top.join("conf").display()))
-        .stdin(Stdio::null())
-        .spawn()
-        .unwrap();
-    let child = Killed(child);
-    until("the daemon answers", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-    (child, port)
 }
 
 /// Kind, mode, time and content of everything below.
@@ -90,36 +61,31 @@ fn until_equal(source: &Path, target: &Path) {
     }
 }
 
-/// A configuration with one mirror and one target, and what starts synclive with it.
-fn mirror(top: &Path, port: u16) -> impl Fn() -> Killed {
+/// A daemon for `target`, and what starts synclive with one mirror from `source` to it.
+fn mirror(top: &Path, settings: &str, module: &str) -> (Daemon, impl Fn() -> Killed) {
+    let daemon = Daemon::start(&top.join("daemon"), &top.join("target"), module);
     let source = top.join("source");
     fs::create_dir(&source).unwrap();
     let conf = top.join("synclive.toml");
     let text = format!(
-        "state-dir = \"{}\"\n[[mirror]]\nsource = \"{}\"\n[[mirror.target]]\nurl = \"rsync://127.0.0.1:{port}/m/\"\n",
+        "state-dir = \"{}\"\n[[mirror]]\nsource = \"{}\"\n{settings}\n[[mirror.target]]\nurl = \"{}\"\n",
         top.join("state").display(),
-        source.display()
+        source.display(),
+        daemon.url()
     );
     fs::write(&conf, text).unwrap();
     let log = top.join("log");
-    move || {
+    let start = move || {
         let log = fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_synclive"));
         command.arg("--config").arg(&conf).stdin(Stdio::null()).stderr(log);
         Killed(command.spawn().unwrap())
-    }
+    };
+    (daemon, start)
 }
 
-fn signal(process: &Killed, signal: rustix::process::Signal) {
+fn signal(process: &Killed, signal: Signal) {
     rustix::process::kill_process(rustix::process::Pid::from_child(&process.0), signal).unwrap();
-}
-
-fn stock_is_missing(test: &str) -> bool {
-    let missing = Command::new("rsync").arg("--version").stdout(Stdio::null()).status().is_err();
-    if missing {
-        eprintln!("SKIPPED {test}: no rsync to mirror to");
-    }
-    missing
 }
 
 #[test]
@@ -128,8 +94,7 @@ fn r72_killed_ten_times_in_a_burst_it_converges() {
         return;
     }
     let top = tempfile::tempdir().unwrap();
-    let (_daemon, port) = daemon(top.path());
-    let start = mirror(top.path(), port);
+    let (daemon, start) = mirror(top.path(), "", "");
     let (source, target) = (top.path().join("source"), top.path().join("target"));
     let content = "0123456789".repeat(100);
     let mut running = start();
@@ -166,7 +131,7 @@ fn r72_killed_ten_times_in_a_burst_it_converges() {
         running = start();
     }
     until_equal(&source, &target);
-    let log = fs::read_to_string(top.path().join("daemon.log")).unwrap_or_default();
+    let log = daemon.log();
     let received: u64 = log
         .lines()
         .filter_map(|line| {
@@ -184,8 +149,7 @@ fn r110_what_the_kernel_had_no_room_to_tell_is_looked_for() {
         return;
     }
     let top = tempfile::tempdir().unwrap();
-    let (_daemon, port) = daemon(top.path());
-    let start = mirror(top.path(), port);
+    let (_daemon, start) = mirror(top.path(), "", "");
     let (source, target) = (top.path().join("source"), top.path().join("target"));
     for number in 0..200 {
         let directory = source.join(format!("d{}", number % 5));
@@ -194,7 +158,7 @@ fn r110_what_the_kernel_had_no_room_to_tell_is_looked_for() {
     }
     let running = start();
     until_equal(&source, &target);
-    signal(&running, rustix::process::Signal::STOP);
+    signal(&running, Signal::STOP);
     let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
     // Two names in turn, or the kernel would tell of all of it at once.
     for round in 0..limit.trim().parse::<u32>().unwrap() {
@@ -212,8 +176,187 @@ fn r110_what_the_kernel_had_no_room_to_tell_is_looked_for() {
     let beside = source.join("beside");
     std::os::unix::fs::symlink("elsewhere", &beside).unwrap();
     fs::rename(&beside, source.join("d4/f4")).unwrap();
-    signal(&running, rustix::process::Signal::CONT);
+    signal(&running, Signal::CONT);
     until_equal(&source, &target);
     let log = fs::read_to_string(top.path().join("log")).unwrap();
     assert!(log.contains("the kernel dropped events"), "{log}");
+}
+
+#[test]
+fn r111_overflow_upon_overflow_ends_equal() {
+    if stock_is_missing("r111_overflow_upon_overflow_ends_equal") {
+        return;
+    }
+    let top = tempfile::tempdir().unwrap();
+    let (_daemon, start) = mirror(top.path(), "", "");
+    let (source, target) = (top.path().join("source"), top.path().join("target"));
+    for number in 0..100 {
+        let directory = source.join(format!("d{}", number % 5));
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join(format!("f{number}")), "before").unwrap();
+    }
+    let running = start();
+    until_equal(&source, &target);
+    let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+    for round in 0..4_u32 {
+        signal(&running, Signal::STOP);
+        for number in 0..limit.trim().parse::<u32>().unwrap() {
+            let name = source.join(format!("d0/f{}", 5 * (number % 2)));
+            fs::set_permissions(name, fs::Permissions::from_mode(0o600 | (number % 7))).unwrap();
+        }
+        fs::write(source.join("d1/f1"), format!("beyond {round}")).unwrap();
+        fs::create_dir_all(source.join(format!("new{round}/below"))).unwrap();
+        fs::write(source.join(format!("new{round}/below/file")), "x").unwrap();
+        if round > 0 {
+            fs::rename(source.join(format!("new{}", round - 1)), source.join(format!("r{round}")))
+                .unwrap();
+        }
+        // It has begun to look, no more.
+        signal(&running, Signal::CONT);
+        let log = || fs::read_to_string(top.path().join("log")).unwrap();
+        until("it is told", || log().matches("the kernel dropped events").count() > round as usize);
+    }
+    until_equal(&source, &target);
+}
+
+#[test]
+fn r82_r86_a_path_that_was_refused_is_tried_again_after_a_kill() {
+    let test = "r82_r86_a_path_that_was_refused_is_tried_again_after_a_kill";
+    if stock_is_missing(test) {
+        return;
+    }
+    let top = tempfile::tempdir().unwrap();
+    let (mut daemon, start) = mirror(top.path(), "startup = \"none\"", "exclude = refused");
+    let (source, target) = (top.path().join("source"), top.path().join("target"));
+    let log = || fs::read_to_string(top.path().join("log")).unwrap();
+    let running = start();
+    until("it watches", || log().contains(" watching "));
+    fs::write(source.join("refused"), "at first").unwrap();
+    until("it is told", || log().contains("path failed"));
+    fs::write(source.join("other"), "x").unwrap();
+    until("another arrives", || target.join("other").exists());
+    drop(running);
+    daemon.kill();
+    let conf = top.path().join("daemon/conf");
+    let text = fs::read_to_string(&conf).unwrap().replace("exclude = refused", "");
+    fs::write(&conf, text).unwrap();
+    daemon.up();
+    let _running = start();
+    until_equal(&source, &target);
+}
+
+/// Other content of the same size, and the time put back.
+fn write_quietly(path: &Path, content: &str) {
+    let before = path.metadata().unwrap();
+    assert_eq!(before.len(), content.len() as u64);
+    fs::write(path, content).unwrap();
+    let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.set_modified(before.modified().unwrap()).unwrap();
+}
+
+#[test]
+fn r72_what_looks_as_before_but_was_written_while_nobody_watched_arrives() {
+    let test = "r72_what_looks_as_before_but_was_written_while_nobody_watched_arrives";
+    if stock_is_missing(test) {
+        return;
+    }
+    let top = tempfile::tempdir().unwrap();
+    let (_daemon, start) = mirror(top.path(), "", "");
+    let (source, target) = (top.path().join("source"), top.path().join("target"));
+    fs::create_dir(source.join("d")).unwrap();
+    for name in ["d/killed", "d/ended"] {
+        fs::write(source.join(name), "before").unwrap();
+    }
+    let running = start();
+    until_equal(&source, &target);
+    drop(running);
+    write_quietly(&source.join("d/killed"), "behind");
+    let mut running = start();
+    until_equal(&source, &target);
+    signal(&running, Signal::TERM);
+    until("it ends", || running.0.try_wait().unwrap().is_some());
+    write_quietly(&source.join("d/ended"), "behind");
+    let running = start();
+    until_equal(&source, &target);
+    drop(running);
+}
+
+#[test]
+fn r139_nothing_is_lost_between_two_configurations() {
+    let test = "r139_nothing_is_lost_between_two_configurations";
+    if stock_is_missing(test) {
+        return;
+    }
+    let top = tempfile::tempdir().unwrap();
+    let (_daemon, start) = mirror(top.path(), "startup = \"none\"", "");
+    let (source, target) = (top.path().join("source"), top.path().join("target"));
+    let running = start();
+    let log = || fs::read_to_string(top.path().join("log")).unwrap();
+    until("it watches", || log().contains(" watching "));
+    for number in 0..10 {
+        fs::write(source.join(format!("f{number}")), "at first").unwrap();
+    }
+    until_equal(&source, &target);
+    let conf = top.path().join("synclive.toml");
+    let text = fs::read_to_string(&conf).unwrap();
+    for round in 0..20 {
+        let settle = format!("startup = \"none\"\nsettle = \"{}ms\"", 3 + round % 2);
+        fs::write(&conf, text.replace("startup = \"none\"", &settle)).unwrap();
+        signal(&running, Signal::HUP);
+        for number in 0..100 {
+            write_quietly(
+                &source.join(format!("f{}", number % 10)),
+                &format!("{:>8}", number + round),
+            );
+        }
+        fs::write(source.join(format!("new{round}")), "x").unwrap();
+    }
+    until("it was read", || log().matches("the configuration was read again").count() > 1);
+    until_equal(&source, &target);
+}
+
+/// Whether bytes wait to be read on a connection to this port.
+fn something_waits(port: u16) -> bool {
+    let text = fs::read_to_string("/proc/net/tcp").unwrap();
+    let (local, empty) = (format!(":{port:04X}"), "00000000");
+    text.lines().skip(1).any(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        let is_here = words.next().is_some_and(|address| address.ends_with(&local));
+        let queues = words.nth(2).and_then(|queues| queues.split_once(':'));
+        is_here && queues.is_some_and(|(_, received)| received != empty)
+    })
+}
+
+#[test]
+fn r85_what_an_old_session_still_does_after_a_kill_is_put_right() {
+    let test = "r85_what_an_old_session_still_does_after_a_kill_is_put_right";
+    if stock_is_missing(test) {
+        return;
+    }
+    let top = tempfile::tempdir().unwrap();
+    let (daemon, start) = mirror(top.path(), "", "");
+    let (source, target) = (top.path().join("source"), top.path().join("target"));
+    for name in ["goes", "stays"] {
+        fs::write(source.join(name), "before").unwrap();
+    }
+    let running = start();
+    until_equal(&source, &target);
+    fs::write(source.join("stays"), "and a spare is made").unwrap();
+    until_equal(&source, &target);
+    until("there is a spare and nothing else", || daemon.processes() == 1);
+    daemon.signal_sessions(Signal::STOP);
+    fs::remove_file(source.join("goes")).unwrap();
+    until("the list waits", || something_waits(daemon.port));
+    let stopped = daemon.sessions_now();
+    drop(running);
+    fs::write(source.join("goes"), "back again").unwrap();
+    let running = start();
+    until_equal(&source, &target);
+    // Now it removes what it was told to remove.
+    for process in stopped {
+        send(process, Signal::CONT);
+        until("it ends", || !daemon.sessions_now().contains(&process));
+    }
+    signal(&running, Signal::USR2);
+    until_equal(&source, &target);
 }

@@ -95,6 +95,13 @@ fn r2_a_bad_configuration_is_an_error_with_its_place_before_anything_starts() {
             ),
             "mirror",
         ),
+        (
+            format!(
+                "[[mirror]]\nsource = \"{source}\"\n[mirror.options]\niconv = \"utf-8,latin1\"\n[[mirror.target]]\nurl = \"{}\"\n",
+                bench.text("t0")
+            ),
+            "iconv: names are converted on the way to another host only",
+        ),
     ] {
         bench.write("c.toml", &text);
         for more in [&["--check-config"][..], &[]] {

@@ -8,6 +8,6 @@ mod server;
 mod verify;
 
 pub use client::{Client, Trust, Tunnel, Verification};
-pub use error::Error;
+pub use error::{Error, Trouble};
 pub use relay::Relay;
 pub use server::Server;

@@ -34,14 +34,20 @@ impl ServerCertVerifier for Verifier {
         else {
             return Ok(ServerCertVerified::assertion());
         };
+        let verified =
+            chains.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         if self.trusted.iter().any(|trusted| trusted == end_entity) {
+            // Its dates are looked at first; that nobody vouches for it, or that it is an authority's, does not matter.
+            if let Err(Error::InvalidCertificate(reason)) = &verified
+                && is_out_of_date(reason)
+            {
+                return verified;
+            }
             if self.verification == Verification::Full {
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
             }
             return Ok(ServerCertVerified::assertion());
         }
-        let verified =
-            chains.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match verified {
             // The name is looked at last: the chain is in order.
             Err(Error::InvalidCertificate(
@@ -76,4 +82,9 @@ impl ServerCertVerifier for Verifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
+}
+
+pub(crate) fn is_out_of_date(reason: &CertificateError) -> bool {
+    use CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
+    matches!(reason, Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. })
 }

@@ -5,6 +5,7 @@ mod error;
 mod fanotify;
 mod inotify;
 mod mask;
+mod moment;
 mod names;
 mod notice;
 mod options;

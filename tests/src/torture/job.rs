@@ -219,6 +219,27 @@ fn avoid_defects(options: &mut Vec<&str>, mode: Mode) {
         // It looks again at files whose special bits went with the owner: by then the sum has been read.
         options.retain(|option| *option != "-c");
         options.iter_mut().filter(|option| **option == "-rc").for_each(|option| *option = "-r");
+        // It has read what it appends to a second time, and tells of that.
+        options.retain(|option| !option.starts_with("--append"));
+        if options.contains(&"--link-dest=../basis") {
+            // It gives the basis the mode of what was in the link's place.
+            options.push("-p");
+        }
+    }
+    let in_place = |option: &&str| option.starts_with("--append") || *option == "--inplace";
+    if any(&options[..], &["-A", "-AX", "-aHAX"]) && options.iter().any(in_place) {
+        // Its backups of what is written in place have no access list.
+        options.retain(|option| *option != "-b" && !option.starts_with("--backup-dir"));
+    }
+    if !crate::sandbox::is_root() {
+        if options.iter().any(short('X')) {
+            // It takes itself for root and does not lend itself rights to write attributes of read-only files.
+            options.retain(|option| *option != "--super");
+        }
+        if options.contains(&"--open-noatime") {
+            // It gives up where a link leads to a file of another user; we read such files in the usual way.
+            options.retain(|option| !["-L", "-k", "--copy-unsafe-links"].contains(option));
+        }
     }
     if mode.transport == Transport::Daemon {
         // Refused, and then each end loses the other at its own moment.
@@ -262,6 +283,10 @@ pub fn options(random: &mut Random, mode: Mode, profile: Profile) -> Vec<String>
     // With holes its writes fail now and then (exit 11, "Success" or "No data available").
     if options.iter().any(|option| finds_basis(option) || *option == "-S") {
         options.retain(|option| !option.starts_with("--append"));
+    }
+    // Where a basis directory has a link to a directory it looks behind that; we stay beneath the basis directory itself.
+    if options.iter().any(|option| ["-L", "-k", "--copy-unsafe-links"].contains(option)) {
+        options.retain(|option| !option.contains("-dest="));
     }
     options.into_iter().map(str::to_owned).collect()
 }

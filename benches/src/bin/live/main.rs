@@ -33,8 +33,10 @@ const LIMIT: Duration = Duration::from_secs(120);
 type Job = (&'static str, fn(&mut Bench) -> io::Result<Figures>);
 
 const JOBS: &[Job] = &[
+    // R150
     ("latency", latency),
     ("latency-edit", latency_edit),
+    // R151
     ("burst-new", burst_new),
     ("burst-new-10000", burst_new_10000),
     ("burst-old", burst_old),
@@ -58,6 +60,7 @@ const JOBS: &[Job] = &[
     ("cut", faults::cut),
     ("empty-root", faults::empty_root),
     ("start", faults::start),
+    // R152, R153
     ("idle", idle),
 ];
 
@@ -166,6 +169,7 @@ fn run(
     bench.rest();
     let (cpu, sessions, received) = bench.counted();
     let figures = job(&mut bench)?;
+    bench.until_told();
     let after = bench.counted();
     let spread = |part: f64| {
         let value = percentile(&figures.spread, part);
@@ -342,6 +346,24 @@ impl Bench {
                 return;
             }
             before = now;
+        }
+    }
+
+    /// The daemon has told the end of each session that it told the beginning of, but for one that goes on.
+    fn until_told(&self) {
+        let path = self.top.path().join("daemon.log");
+        let told = || {
+            let log = fs::read_to_string(&path).unwrap_or_default();
+            let count = |text: &str| log.lines().filter(|line| line.contains(text)).count();
+            (count("receiving file list"), count(" received "))
+        };
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(2) {
+            let (begun, ended) = told();
+            if begun <= ended {
+                return;
+            }
+            sleep(Duration::from_millis(15));
         }
     }
 

@@ -167,13 +167,26 @@ fn is_open(mode: u32, chmod: &Chmod) -> bool {
     chmod.apply(mode, true, 0) & 0o700 == 0o700 && mode & 0o700 == 0o700
 }
 
-/// Whether a name stands for itself in a rule, also in front of a pattern (docs/spec filters.md 6.2, 6.6).
+/// Whether a name can be said in a rule, which is a line of limited length.
 fn is_nameable(path: &[u8]) -> bool {
-    path.len() < 3000 && !path.iter().any(|byte| b"*?[\\\n\r\0".contains(byte))
+    path.len() < 1500 && !path.iter().any(|byte| b"\n\r\0".contains(byte))
 }
 
+/// A rule for a path, with what else belongs to its pattern. Backslashes take the meaning from what has one, but only in
+/// a pattern with a wildcard; elsewhere they stand for themselves (docs/spec filters.md 6.2, 6.6).
 fn rule(before: &[u8], path: &[u8], after: &[u8]) -> Vec<u8> {
-    [before, path, after].concat()
+    const WILD: &[u8] = b"*?[";
+    let mut rule = before.to_vec();
+    if path.iter().chain(after).any(|byte| WILD.contains(byte)) {
+        for byte in path {
+            rule.extend((*byte == b'\\' || WILD.contains(byte)).then_some(b'\\'));
+            rule.push(*byte);
+        }
+    } else {
+        rule.extend_from_slice(path);
+    }
+    rule.extend_from_slice(after);
+    rule
 }
 
 pub(super) fn parent(path: &[u8]) -> &[u8] {
@@ -265,10 +278,25 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_patterns_stay_with_what_is_left() {
-        let entries = [("./", 0), ("a*/", 0), ("a*/f", 900_000), ("b\\c/", 0), ("d/", 0)];
+    fn names_that_are_patterns_are_said_as_names() {
+        let entries = [
+            ("./", 0),
+            ("a*/", 0),
+            ("a*/f", 90_000_000),
+            ("b\\c/", 0),
+            ("b\\c/[/", 64_000),
+            ("b\\c/e/", 64_000),
+            ("d\n/", 0),
+            ("d\n/f", 9_000_000),
+        ];
         let found = survey(&["src/"], &entries);
-        assert_eq!(divide(&found, 3).unwrap()[1], ["-sr /d"]);
+        let rules = divide(&found, 4).unwrap();
+        assert_eq!(rules[0], ["S /a\\*", "S /b\\c", "S /b\\\\c/\\[", "S /b\\c/e", "H *"]);
+        assert_eq!(rules[1], ["-sr /a\\*", "-sr /b\\\\c/\\[", "-sr /b\\c/e"]);
+        assert_eq!(rules[2], ["S /a\\*", "-sr /*"]);
+        let bracket = ["S /b\\c", "S /b\\\\c/\\[", "-sr /b\\\\c/*", "-sr /*"];
+        assert_eq!(rules[3], bracket);
+        assert_eq!(rules[4], ["S /b\\c", "S /b\\c/e", "-sr /b\\\\c/*", "-sr /*"]);
     }
 
     #[test]

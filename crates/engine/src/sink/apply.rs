@@ -201,7 +201,7 @@ impl<'a> Apply<'a> {
     fn open_basis_of(&self, place: &Place<'_>, basis: BasisType) -> Result<Option<SourceFile>> {
         let context = self.context;
         let how =
-            OpenSource { devices: context.options().attributes.write_devices, no_atime: false };
+            OpenSource { devices: context.options().attributes.write_devices, ..context.reading() };
         let alternate = |number: u8| {
             let root = context.destination.alternates.get(usize::from(number));
             root.map(Option::as_ref).ok_or_else(|| {

@@ -165,11 +165,21 @@ impl Keep {
 
     /// What is told of a non-directory that stays. Stock looks at the mode after the owner was set, which takes special
     /// bits away, and after the access list was, which brings all other bits with it.
-    pub(crate) fn told(&self, flags: ItemFlags, stat: &Stat, mode: Option<u32>) -> ItemFlags {
+    pub(crate) fn told(
+        &self,
+        entry: EntryRef<'_>,
+        flags: ItemFlags,
+        stat: &Stat,
+        mode: Option<u32>,
+    ) -> ItemFlags {
         let owners = ItemFlags::REPORT_OWNER | ItemFlags::REPORT_GROUP;
         let mut left = stat.permissions();
         let mut told = flags;
-        let loses_bits = flags.intersects(owners) && left & 0o6000 != 0 && !self.fakes;
+        // Whoever only says to be a super-user (--super) cannot give away, and all stays as it is.
+        let given = self.identity.is_root()
+            || (!flags.contains(ItemFlags::REPORT_OWNER)
+                && self.identity.is_member_of(entry.gid()));
+        let loses_bits = flags.intersects(owners) && given && left & 0o6000 != 0 && !self.fakes;
         if loses_bits {
             left &= if left & 0o010 == 0 { !0o4000 } else { !0o6000 };
             told = told.without(owners);
@@ -240,6 +250,11 @@ impl Keep {
     /// Whether whole-file sums are compared; such items show it.
     pub(crate) fn checksum(&self) -> bool {
         self.checksum
+    }
+
+    /// Whether objects are really given to other users.
+    pub(crate) fn gives_away(&self) -> bool {
+        self.owner && !self.fakes
     }
 
     /// Whether devices may be made here.

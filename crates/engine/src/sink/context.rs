@@ -4,7 +4,9 @@ use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use syncline_fs::{Copier, Errno, Holes, Op, RelPath, RelPathBuf, Root, Stat, TempFiles};
+use syncline_fs::{
+    Copier, Errno, Holes, Op, OpenSource, RelPath, RelPathBuf, Root, Stat, TempFiles,
+};
 use syncline_options::Options;
 use syncline_options::options::{AltDestKind, Append, DeleteWhen, Partial};
 use syncline_options::values::flags::Debug;
@@ -89,6 +91,11 @@ impl<'a> Context<'a> {
 
     pub(crate) fn options(&self) -> &'a Options {
         &self.job.options
+    }
+
+    /// How the files that are here already are read.
+    pub(crate) fn reading(&self) -> OpenSource {
+        OpenSource { no_atime: self.options().attributes.open_noatime, devices: false }
     }
 
     pub(crate) fn is_dry(&self) -> bool {

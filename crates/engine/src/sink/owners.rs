@@ -60,9 +60,12 @@ impl Owners {
             let useful = !rules.is_empty() || !local;
             (wanted && useful).then(|| Half { rules, names, known: HashMap::new() })
         };
-        let (owner, group) =
-            (attributes.owner || attributes.acls, attributes.group || attributes.acls);
-        let maps_users = owner && privileged && (names || !user_rules.is_empty());
+        let group = attributes.group || attributes.acls;
+        let gives_away = (attributes.owner || attributes.acls)
+            && privileged
+            && (names || !user_rules.is_empty());
+        // Nobody but root gives files away, but everybody may name users in an access list.
+        let maps_users = gives_away || (attributes.acls && names);
         let maps_groups = group && (names || !group_rules.is_empty() || !privileged);
         let users = half(user_rules, maps_users);
         let groups = half(group_rules, maps_groups);

@@ -2,9 +2,12 @@
 
 mod expression;
 mod hiding;
+mod links;
 mod planner;
 mod repeats;
 mod source;
+mod unseen;
+mod walk;
 mod watching;
 
 pub(crate) use expression::Expressions;

@@ -32,6 +32,8 @@ pub(crate) struct Renamed {
 pub(crate) struct Planner {
     /// Files whose content changed since they were told last.
     written: BTreeSet<Vec<u8>>,
+    /// Names by which something was done to a file since they were told last: other names of it show that as well.
+    edited: BTreeSet<Vec<u8>>,
     /// Names that something left since they were told last.
     left: BTreeSet<Vec<u8>>,
     /// Names that appeared since, which no target knows, and the name by which it knows what has them.
@@ -60,14 +62,18 @@ impl Planner {
             }
             Change::Modified { place } | Change::Written { place } => {
                 self.written.insert(place.path.clone());
+                self.edited.insert(place.path.clone());
             }
             Change::Vanished { place, .. } => {
                 self.forget(&place.path);
                 self.left.insert(place.path.clone());
             }
             // What a look at everything finds to have other attributes may have other content as well.
-            Change::Attributes { place, directory: false } if self.doubt => {
-                self.written.insert(place.path.clone());
+            Change::Attributes { place, directory: false } => {
+                if self.doubt {
+                    self.written.insert(place.path.clone());
+                }
+                self.edited.insert(place.path.clone());
             }
             Change::Renamed { from, to, directory } => return self.renamed(from, to, *directory),
             Change::Overflow | Change::Rescan { .. } | Change::RootBack { .. } => self.doubt = true,
@@ -84,6 +90,11 @@ impl Planner {
         if self.written.contains(&from.path) {
             written.push(to.path.clone());
         }
+        let edited = self.edited.iter().filter_map(|path| {
+            let inside = path.strip_prefix(&from.path[..])?;
+            (inside.is_empty() || inside[0] == b'/').then(|| [&to.path[..], inside].concat())
+        });
+        let edited: Vec<Vec<u8>> = edited.collect();
         // Something that has not been told may still be there where it goes.
         let occupied = |path: &[u8]| {
             self.left.contains(path) || self.left.range::<Vec<u8>, _>(below(path)).next().is_some()
@@ -96,6 +107,7 @@ impl Planner {
         self.left.insert(from.path.clone());
         self.fresh.insert(to.path.clone(), origin.clone());
         self.written.extend(written.iter().cloned());
+        self.edited.extend(edited);
         if !directory {
             // Whatever had the name before had other content.
             self.written.insert(to.path.clone());
@@ -127,13 +139,33 @@ impl Planner {
     /// What had this name, and what was below it, is not there any more.
     fn forget(&mut self, path: &[u8]) {
         self.written.remove(path);
+        self.edited.remove(path);
         self.fresh.remove(path);
         remove_below(&mut self.written, path);
+        remove_below(&mut self.edited, path);
         let fresh = self.fresh.range::<Vec<u8>, _>(below(path));
         let fresh: Vec<Vec<u8>> = fresh.map(|(path, _)| path.clone()).collect();
         for path in fresh {
             self.fresh.remove(&path);
         }
+    }
+
+    /// The names by which something was done to files that have settled, with what [`plan`](Self::plan) is about to say.
+    pub(crate) fn edited(&self, settled: &Settled) -> Vec<(RelPathBuf, Todo)> {
+        if self.single.is_some() || self.edited.is_empty() {
+            return Vec::new();
+        }
+        let place = settled.place();
+        let inside = match settled {
+            Settled::Removed { .. } | Settled::Changed { whole: false, .. } => None,
+            _ => Some(self.edited.range::<Vec<u8>, _>(below(&place.path))),
+        };
+        let paths = self.edited.get(&place.path).into_iter().chain(inside.into_iter().flatten());
+        let todo = |path: &Vec<u8>| {
+            if self.written.contains(path) { Todo::changed() } else { Todo::attributes() }
+        };
+        let clean = |path: &Vec<u8>| Some((RelPathBuf::clean(path).ok()?, todo(path)));
+        paths.filter_map(clean).collect()
     }
 
     /// What is to be done about something that has settled.
@@ -163,6 +195,7 @@ impl Planner {
             remove_below(&mut self.left, &place.path);
         }
         self.written.remove(&place.path);
+        self.edited.remove(&place.path);
         self.left.remove(&place.path);
         self.fresh.remove(&place.path);
         Some((path, todo?))
@@ -172,6 +205,7 @@ impl Planner {
     pub(crate) fn settled(&mut self, settler: &Settler) {
         if settler.is_empty() {
             self.written.clear();
+            self.edited.clear();
             self.left.clear();
             self.fresh.clear();
             self.doubt = false;
@@ -180,6 +214,7 @@ impl Planner {
         let most = 2 * settler.len() + SPARE;
         if self.written.len().max(self.left.len()).max(self.fresh.len()) > most {
             self.written.retain(|path| settler.waits_for(path));
+            self.edited.retain(|path| settler.waits_for(path));
             self.left.retain(|path| settler.waits_for(path));
             self.fresh.retain(|path, _| settler.waits_for(path));
         }

@@ -60,7 +60,13 @@ impl Source {
             may_be_empty: AtomicBool::new(may_be_empty),
         };
         source.note_content();
-        source.write()?;
+        match source.write() {
+            // The journal, which lies beside it, tells of a disk that is full. The next start asks again, nothing worse.
+            Err(error)
+                if [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded]
+                    .contains(&error.kind()) => {}
+            result => result?,
+        }
         Ok(source)
     }
 

@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use jiff::Zoned;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
@@ -17,7 +17,9 @@ use syncline_fs::{RelPath, RelPathBuf};
 use syncline_watch::settle::{Rules, Settler};
 use syncline_watch::{Backend, Change, Joiner, OnLimit, Options, Root, Watcher};
 
+use super::links::Links;
 use super::repeats::Repeats;
+use super::unseen::Unseen;
 use super::{Hiding, Planner, Source};
 use crate::hooks::{self, Hooks};
 use crate::log::Log;
@@ -46,6 +48,8 @@ pub(crate) enum Wish {
     Compare,
     /// Somebody found the source in doubt.
     Look,
+    /// A search for names of files has ended.
+    Linked,
 }
 
 /// The way to the thread.
@@ -103,6 +107,8 @@ pub(crate) struct Watching {
     pub(crate) merge_names: Vec<Vec<u8>>,
     /// Which desks begin with a comparison.
     pub(crate) compares: Vec<bool>,
+    /// When the mirror was last at work, if it ever was.
+    pub(crate) worked: Option<SystemTime>,
 }
 
 impl Watching {
@@ -121,6 +127,8 @@ struct Thread {
     settler: Settler,
     joiner: Joiner,
     blocked: bool,
+    /// It was, and is no more: watches are to be made anew.
+    is_back: bool,
     /// How often hooks were told without a target.
     told: u64,
     timer: Option<Timer>,
@@ -130,6 +138,8 @@ struct Thread {
     /// Part of the source is without watches.
     polls: bool,
     repeats: Repeats,
+    links: Links,
+    unseen: Option<Unseen>,
 }
 
 impl Thread {
@@ -139,13 +149,17 @@ impl Thread {
         let keep = |schedule: &Schedule| Timer::new(schedule, &Zoned::now(), now);
         let timer = setting.schedule.as_ref().map(keep);
         let check_timer = setting.verify.as_ref().map(keep);
+        let links = Links::new(setting.path.clone(), Arc::clone(&setting.hiding), bell.clone());
         Self {
+            links,
+            unseen: None,
             setting,
             bell,
             pulse,
             settler,
             joiner: Joiner::default(),
             blocked: false,
+            is_back: false,
             told: 0,
             timer,
             check_timer,
@@ -181,8 +195,56 @@ impl Thread {
                     desk.compare(removes, false);
                 }
             }
+            self.look_for_unseen(&self.setting.compares.clone());
         }
-        while self.round(&mut watcher) {}
+        while self.round(&mut watcher) {
+            if std::mem::take(&mut self.is_back) {
+                match self.watch() {
+                    Ok(fresh) => {
+                        watcher = fresh;
+                        self.go_on(&watcher);
+                    }
+                    Err(error) => self.block(State::SourceLost, &error.to_string()),
+                }
+            }
+        }
+    }
+
+    /// The source is there again. Watches of the time when it was not may lead nowhere, so that all are new.
+    fn go_on(&mut self, watcher: &Watcher) {
+        self.setting.status.set_watches(watcher.watches() as u64, watch_limit());
+        for desk in &self.setting.desks {
+            desk.change(|inner, _| inner.block = None);
+        }
+        self.setting
+            .log
+            .info(format_args!("mirror={} the source is there again", self.setting.name));
+        self.compare(false);
+        self.look_for_unseen(&vec![true; self.setting.desks.len()]);
+    }
+
+    /// What was written since the mirror was last at work, for those that are compared.
+    fn look_for_unseen(&mut self, compared: &[bool]) {
+        let Some(worked) = self.setting.worked.take() else { return };
+        let desks = self.setting.desks.iter().zip(compared);
+        let desks: Vec<_> =
+            desks.filter(|(_, compared)| **compared).map(|(desk, _)| Arc::clone(desk)).collect();
+        if desks.is_empty() || !self.setting.path.is_dir() {
+            return;
+        }
+        let rules = &self.setting.rules;
+        // What had not settled by then was not told.
+        let unsettled = rules.max_open + rules.max_delay + Duration::from_secs(1);
+        let since = worked.checked_sub(unsettled).unwrap_or(SystemTime::UNIX_EPOCH);
+        let (top, hiding) = (self.setting.path.clone(), Arc::clone(&self.setting.hiding));
+        self.unseen = None;
+        match Unseen::look(top, hiding, desks, since) {
+            Ok(unseen) => self.unseen = Some(unseen),
+            Err(error) => self.setting.log.error(format_args!(
+                "mirror={} cannot look for what was written meanwhile: {error}",
+                self.setting.name
+            )),
+        }
     }
 
     fn watch(&self) -> Result<Watcher, syncline_watch::Error> {
@@ -239,7 +301,8 @@ impl Thread {
         let look = self.blocked.then_some(LOOK_AGAIN);
         let scheduled = self.keep_schedule(now);
         let checked = self.keep_checks(now);
-        let wait = [wake, due, look, scheduled, checked].into_iter().flatten().min();
+        let searched = self.links.search(now);
+        let wait = [wake, due, look, scheduled, checked, searched].into_iter().flatten().min();
         if wait != Some(Duration::ZERO) {
             self.pulse.idle();
             self.sleep(watcher, wait);
@@ -255,6 +318,10 @@ impl Thread {
                     self.check();
                 }
                 Wish::Compare => self.compare(false),
+                Wish::Linked => {
+                    let found = self.links.found(self.setting.registry.now());
+                    self.push(&found);
+                }
                 Wish::Look => {
                     // The one who asks has stopped, and goes on when the doubt is over.
                     self.blocked = true;
@@ -423,19 +490,32 @@ impl Thread {
         if settled.is_empty() {
             return;
         }
-        let changes: Vec<(RelPathBuf, Todo)> =
-            settled.iter().filter_map(|settled| self.setting.planner.plan(settled)).collect();
+        let mut changes = Vec::with_capacity(settled.len());
+        let mut others = Vec::new();
+        for settled in &settled {
+            let edited = self.setting.planner.edited(settled);
+            others.extend(edited.iter().flat_map(|(path, todo)| self.links.changed(path, *todo)));
+            changes.extend(self.setting.planner.plan(settled));
+        }
         self.setting.planner.settled(&self.settler);
         if changes.is_empty() {
             return;
         }
         self.look_for_loops(now, &changes);
+        changes.append(&mut others);
+        self.push(&changes);
+    }
+
+    fn push(&mut self, changes: &[(RelPathBuf, Todo)]) {
+        if changes.is_empty() {
+            return;
+        }
         for desk in &self.setting.desks {
-            desk.push(&changes);
+            desk.push(changes);
         }
         if self.setting.desks.is_empty() {
             self.told += 1;
-            self.setting.hooks.batch("", self.told, &self.arrived(&changes));
+            self.setting.hooks.batch("", self.told, &self.arrived(changes));
         }
     }
 
@@ -502,13 +582,7 @@ impl Thread {
         match self.setting.source.check() {
             Ok(()) if self.blocked => {
                 self.blocked = false;
-                for desk in &self.setting.desks {
-                    desk.change(|inner, _| inner.block = None);
-                }
-                self.setting
-                    .log
-                    .info(format_args!("mirror={} the source is there again", self.setting.name));
-                self.compare(false);
+                self.is_back = true;
             }
             Ok(()) => {}
             Err((state, reason)) => self.block(state, &reason),
@@ -518,8 +592,10 @@ impl Thread {
     fn block(&mut self, state: State, reason: &str) {
         if !self.blocked {
             self.setting.log.error(format_args!("mirror={} {reason}", self.setting.name));
+            self.setting.worked.get_or_insert_with(SystemTime::now);
         }
         self.blocked = true;
+        self.is_back = false;
         for desk in &self.setting.desks {
             desk.change(|inner, _| inner.block = Some((state, reason.to_owned())));
         }

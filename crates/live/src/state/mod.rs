@@ -29,7 +29,9 @@ const MOST_ERRORS: usize = 10;
 const LONGEST_TEXT: usize = 1000;
 
 /// A live target whose oldest change is older than this is behind.
-const BEHIND: Duration = Duration::from_secs(1);
+pub(crate) const BEHIND: Duration = Duration::from_secs(1);
+
+pub(crate) const BEHIND_REASON: &str = "changes wait and are being sent";
 
 /// Names of failing paths that are shown.
 const MOST_SAMPLES: usize = 20;
@@ -465,11 +467,7 @@ impl TargetStatus {
             name,
             url: self.url.clone(),
             state: if is_behind { State::Behind } else { status.state },
-            reason: if is_behind {
-                "changes wait and are being sent".to_owned()
-            } else {
-                status.reason.clone()
-            },
+            reason: if is_behind { BEHIND_REASON.to_owned() } else { status.reason.clone() },
             state_seconds: ago(status.since),
             lag,
             lag_history: status.lag.history(now),

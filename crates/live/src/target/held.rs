@@ -1,6 +1,6 @@
 //! Paths that wait for their own moment, so that they delay no others (R82).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use syncline_fs::RelPathBuf;
@@ -14,7 +14,11 @@ const MOST: usize = 10_000;
 
 /// Paths, and when they are tried again.
 #[derive(Debug, Default)]
-pub(crate) struct Held(BTreeMap<Vec<u8>, Entry>);
+pub(crate) struct Held {
+    paths: BTreeMap<Vec<u8>, Entry>,
+    /// What the journal does not know of them yet.
+    unwritten: BTreeSet<Vec<u8>>,
+}
 
 #[derive(Debug)]
 struct Entry {
@@ -34,22 +38,24 @@ impl Held {
         why: &str,
         chance: u32,
     ) -> bool {
-        if self.0.len() >= MOST && !self.0.contains_key(&path) {
+        if self.paths.len() >= MOST && !self.paths.contains_key(&path) {
             return false;
         }
-        let before = self.0.remove(&path).and_then(|entry| entry.failure);
+        let before = self.paths.remove(&path).and_then(|entry| entry.failure);
         let mut backoff = before.map_or_else(|| Backoff::new(Policy::path()), |(before, _)| before);
         let due = backoff.failed(now, chance);
-        self.0.insert(path, Entry { todo, due, failure: Some((backoff, why.to_owned())) });
+        self.unwritten.insert(path.clone());
+        self.paths.insert(path, Entry { todo, due, failure: Some((backoff, why.to_owned())) });
         true
     }
 
     /// This path is to be tried again after a rest; gives back what cannot be kept.
     pub(crate) fn rest(&mut self, due: Duration, path: Vec<u8>, todo: Todo) -> bool {
-        if self.0.len() >= MOST && !self.0.contains_key(&path) {
+        if self.paths.len() >= MOST && !self.paths.contains_key(&path) {
             return false;
         }
-        let entry = self.0.entry(path).or_insert(Entry { todo, due, failure: None });
+        self.unwritten.insert(path.clone());
+        let entry = self.paths.entry(path).or_insert(Entry { todo, due, failure: None });
         // One that failed before may be here although the queue had it.
         entry.due = entry.due.min(due);
         entry.todo = entry.todo.then(todo);
@@ -61,21 +67,34 @@ impl Held {
         let is_all = |entry: &Entry| {
             entry.due == Duration::MAX || (entry.failure.is_some() && todo.then(entry.todo) == todo)
         };
-        if self.0.get(path).is_some_and(is_all) {
-            self.0.remove(path);
+        let Some(entry) = self.paths.get(path) else { return };
+        // The journal takes it for done in any case.
+        self.unwritten.insert(path.to_vec());
+        if is_all(entry) {
+            self.paths.remove(path);
         }
+    }
+
+    /// What the journal is to know: the paths that wait here now, and those that do no more.
+    pub(crate) fn unwritten(&mut self) -> Vec<(RelPathBuf, Option<Todo>)> {
+        let paths = std::mem::take(&mut self.unwritten);
+        let state = |path: Vec<u8>| {
+            let todo = self.paths.get(&path).map(|entry| entry.todo);
+            Some((RelPathBuf::clean(&path).ok()?, todo))
+        };
+        paths.into_iter().filter_map(state).collect()
     }
 
     /// When the next one is due.
     pub(crate) fn next_due(&self) -> Option<Duration> {
-        self.0.values().map(|entry| entry.due).min()
+        self.paths.values().map(|entry| entry.due).min()
     }
 
     /// What is due, which stays here until it arrives or fails again.
     pub(crate) fn due(&mut self, now: Duration) -> Vec<(RelPathBuf, Todo)> {
         let mut due = Vec::new();
         let mut over = Vec::new();
-        for (path, entry) in self.0.iter_mut().filter(|(_, entry)| entry.due <= now) {
+        for (path, entry) in self.paths.iter_mut().filter(|(_, entry)| entry.due <= now) {
             if let Ok(clean) = RelPathBuf::clean(path) {
                 due.push((clean, entry.todo));
             }
@@ -85,7 +104,8 @@ impl Held {
             entry.due = Duration::MAX;
         }
         for path in over {
-            self.0.remove(&path);
+            self.paths.remove(&path);
+            self.unwritten.insert(path);
         }
         due
     }
@@ -93,17 +113,17 @@ impl Held {
     /// Everything, to be kept over the end of the process.
     pub(crate) fn all(&self) -> Vec<(RelPathBuf, Todo)> {
         let clean = |path: &[u8]| RelPathBuf::clean(path).ok();
-        self.0.iter().filter_map(|(path, entry)| Some((clean(path)?, entry.todo))).collect()
+        self.paths.iter().filter_map(|(path, entry)| Some((clean(path)?, entry.todo))).collect()
     }
 
     /// Makes all of them due.
     pub(crate) fn retry_now(&mut self) {
-        self.0.values_mut().for_each(|entry| entry.due = Duration::ZERO);
+        self.paths.values_mut().for_each(|entry| entry.due = Duration::ZERO);
     }
 
     /// How many have failed, and the words for some of them.
     pub(crate) fn failures(&self) -> (u64, Vec<String>) {
-        let failed = self.0.iter().filter_map(|(path, entry)| {
+        let failed = self.paths.iter().filter_map(|(path, entry)| {
             let (_, why) = entry.failure.as_ref()?;
             Some(format!("{}: {why}", String::from_utf8_lossy(path)))
         });
@@ -113,12 +133,12 @@ impl Held {
 
     /// Whether something at this path, below it or above it waits for its moment.
     pub(crate) fn concerns(&self, path: &RelPathBuf) -> bool {
-        self.0.contains_key(path.as_bytes()) || touches(&self.0, path, |_, _| true)
+        self.paths.contains_key(path.as_bytes()) || touches(&self.paths, path, |_, _| true)
     }
 
     /// Whether this path has failed before.
     pub(crate) fn has_failed(&self, path: &[u8]) -> bool {
-        self.0.get(path).is_some_and(|entry| entry.failure.is_some())
+        self.paths.get(path).is_some_and(|entry| entry.failure.is_some())
     }
 }
 

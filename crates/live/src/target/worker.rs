@@ -32,6 +32,9 @@ const MAX_DELETE: u64 = 10_000;
 /// The pause between batches while more paths have failed than are kept.
 const FULL_PAUSE: Duration = Duration::from_secs(5);
 
+/// A target that refuses removals is asked again so often.
+const ASK_AGAIN: Duration = Duration::from_secs(300);
+
 /// After a session that was lost its paths are looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
@@ -63,8 +66,12 @@ pub(crate) struct Setting {
     pub(crate) max_delete: Option<u64>,
     /// What was seen to go is removed.
     pub(crate) removes: bool,
+    /// What a comparison finds to be gone is removed.
+    pub(crate) compare_removes: bool,
     /// The longest a session may show no sign of life.
     pub(crate) patience: Duration,
+    /// What a process that was killed may have left under way at the target.
+    pub(crate) doubtful: Vec<(RelPathBuf, Todo)>,
 }
 
 /// Works off one target's queue.
@@ -96,6 +103,10 @@ pub(crate) struct Worker {
     /// When the log was last told of a journal that cannot be written.
     complained: Option<Duration>,
     no_delete: bool,
+    /// When it is asked again whether it takes removals.
+    ask_again: Duration,
+    /// The comparison that is to be made asks that.
+    asks: bool,
     no_links: bool,
     batch_bytes: u64,
     number: u64,
@@ -153,6 +164,8 @@ impl Worker {
             degraded: None,
             complained: None,
             no_delete: false,
+            ask_again: Duration::ZERO,
+            asks: false,
             no_links: false,
             batch_bytes: setting.batch_bytes,
             number: 0,
@@ -163,10 +176,17 @@ impl Worker {
     }
 
     fn run(mut self) {
+        let now = self.registry.now();
+        for (path, todo) in std::mem::take(&mut self.setting.doubtful) {
+            self.rest_to_look(now, &path, todo);
+        }
         loop {
             match self.wait() {
                 Order::Stop => break,
-                Order::Compare { removes, scheduled } => self.compare(removes, scheduled),
+                Order::Compare { removes, scheduled } => {
+                    self.compare(removes, scheduled);
+                    self.write_down();
+                }
                 Order::Send(batch, moves) => self.send(&batch, moves),
             }
         }
@@ -230,7 +250,9 @@ impl Worker {
                 self.setting.route.renew(&self.keep);
             }
             let renewal = renewal.map(|renewal| now + renewal.max(RENEWED_WITHIN));
-            let due = [attempt, self.held.next_due(), inner.outbox.due(), inner.stop, renewal];
+            let asks = self.no_delete.then_some(self.ask_again);
+            let due =
+                [attempt, self.held.next_due(), inner.outbox.due(), inner.stop, renewal, asks];
             let due = due.into_iter().flatten().filter(|due| *due < Duration::MAX).min();
             self.pulse.idle();
             inner = desk.wait(inner, due.map(|due| due.saturating_sub(now).max(TICK)));
@@ -258,11 +280,22 @@ impl Worker {
         if std::mem::take(&mut inner.retry) {
             self.backoff.retry_now(now);
             self.held.retry_now();
+            self.ask_again = now;
+        }
+        if self.no_delete && now >= self.ask_again {
+            // Somebody may have changed its mind.
+            self.no_delete = false;
+            if self.setting.compare_removes {
+                self.asks = true;
+                inner.compare = Some(true);
+            }
+            self.held.retry_now();
         }
         if std::mem::take(&mut inner.allow) {
             self.unlimited = true;
             for path in std::mem::take(&mut self.deletes) {
                 inner.outbox.push(now, path.as_path(), Todo::Remove);
+                inner.outbox.not_aside(path.as_path());
             }
             match self.compare_held.take() {
                 Some(true) => inner.scheduled = Some(true),
@@ -368,7 +401,9 @@ impl Worker {
             self.desk.compare(removes, scheduled);
             return;
         }
-        self.set_state(State::Comparing, "everything is compared");
+        if !self.asks {
+            self.set_state(State::Comparing, "everything is compared");
+        }
         // After it old names may be gone.
         self.desk.lock().moves = Moves::default();
         let mut sum = Sum::default();
@@ -384,6 +419,7 @@ impl Worker {
         let now = self.registry.now();
         match verdict {
             Verdict::Arrived | Verdict::Partial => {
+                self.asks = false;
                 self.known = outcome.listed;
                 if outcome.stopped_deleting() {
                     self.compare_held = Some(scheduled);
@@ -395,7 +431,10 @@ impl Worker {
             }
             Verdict::Refused(option) if option.starts_with("delete") => {
                 self.refuse_deletion();
-                self.desk.compare(false, scheduled);
+                // All else was compared before it was asked again.
+                if !std::mem::take(&mut self.asks) {
+                    self.desk.compare(false, scheduled);
+                }
             }
             verdict => {
                 let text = outcome.text();
@@ -428,7 +467,8 @@ impl Worker {
 
     fn refuse_deletion(&mut self) {
         self.no_delete = true;
-        self.set_state(State::NoDelete, "the target refuses removals; everything else is sent");
+        self.ask_again = self.registry.now() + ASK_AGAIN;
+        self.set_state(State::NoDelete, told::NO_DELETE_REASON);
     }
 
     fn send(&mut self, batch: &Batch, moves: Vec<Move>) {
@@ -444,6 +484,8 @@ impl Worker {
                         self.held.arrived(entry.path.as_bytes(), entry.todo);
                     }
                 }
+                // Before the journal is told that the batch is done.
+                self.write_down();
                 self.desk.change(|inner, now| inner.outbox.finish(now, &later));
                 if let Some(since) = since {
                     self.status.visible(now.saturating_sub(since));
@@ -472,6 +514,7 @@ impl Worker {
                     // Some of them took it for granted that this batch arrives.
                     inner.moves = Moves::default();
                 });
+                self.write_down();
                 self.failed(now, &failed, &sum);
             }
         }
@@ -479,17 +522,37 @@ impl Worker {
         self.status.set_failed_paths(count, samples);
     }
 
+    /// Has the journal know what waits outside of the queue: the next start must find it, however this process ends.
+    fn write_down(&mut self) {
+        let unwritten = self.held.unwritten();
+        if unwritten.is_empty() {
+            return;
+        }
+        self.desk.change(|inner, now| {
+            for (path, todo) in unwritten {
+                match todo {
+                    Some(todo) => inner.outbox.set_aside(now, path.as_path(), todo),
+                    None => inner.outbox.not_aside(path.as_path()),
+                }
+            }
+        });
+    }
+
     /// A process at the target that hangs may do its part of a session long after the next one has ended, and undo what
     /// that did: all is looked at once more.
     fn look_again(&mut self, batch: &Batch, now: Duration) {
         for entry in &batch.entries {
-            let todo = match entry.todo {
-                Todo::Remove => Todo::Remove,
-                Todo::Look(look) => Todo::Look(Look { content: false, ..look }),
-            };
-            // More than can be kept are not looked at.
-            let _ = self.held.rest(now + LOOK_AGAIN, entry.path.as_bytes().to_vec(), todo);
+            self.rest_to_look(now, &entry.path, entry.todo);
         }
+    }
+
+    fn rest_to_look(&mut self, now: Duration, path: &RelPathBuf, todo: Todo) {
+        let todo = match todo {
+            Todo::Remove => Todo::Remove,
+            Todo::Look(look) => Todo::Look(Look { content: false, ..look }),
+        };
+        // More than can be kept are not looked at.
+        let _ = self.held.rest(now + LOOK_AGAIN, path.as_bytes().to_vec(), todo);
     }
 
     /// Nothing is removed, and nothing compared, while the source is not what it was.
@@ -589,6 +652,11 @@ impl Worker {
 
     fn hold_deletes(&mut self, removed: &[RelPathBuf]) {
         self.deletes.extend_from_slice(removed);
+        self.desk.change(|inner, now| {
+            for path in removed {
+                inner.outbox.set_aside(now, path.as_path(), Todo::Remove);
+            }
+        });
         let samples: Vec<String> = removed
             .iter()
             .take(3)

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+pub(crate) use rustix::process::Signal;
+
 /// Longer than anything here takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -75,10 +77,12 @@ impl Daemon {
     /// Kills it and everything it started.
     pub(crate) fn kill(&mut self) {
         let Some(mut child) = self.child.take() else { return };
+        // So that it starts no more while they are looked up.
+        send(child.id(), Signal::STOP);
         for process in descendants(child.id()) {
-            kill(process);
+            send(process, Signal::KILL);
         }
-        kill(child.id());
+        send(child.id(), Signal::KILL);
         child.wait().unwrap();
     }
 
@@ -94,7 +98,19 @@ impl Daemon {
 
     /// How many processes serve connections now.
     pub(crate) fn processes(&self) -> usize {
-        self.child.as_ref().map_or(0, |child| descendants(child.id()).len())
+        self.sessions_now().len()
+    }
+
+    /// Those processes.
+    pub(crate) fn sessions_now(&self) -> Vec<u32> {
+        self.child.as_ref().map_or_else(Vec::new, |child| descendants(child.id()))
+    }
+
+    /// Sends a signal to all of them.
+    pub(crate) fn signal_sessions(&self, signal: Signal) {
+        for process in self.sessions_now() {
+            send(process, signal);
+        }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -108,9 +124,10 @@ impl Drop for Daemon {
     }
 }
 
-fn kill(process: u32) {
+/// Sends a signal to a process that may have ended.
+pub(crate) fn send(process: u32, signal: Signal) {
     let process = rustix::process::Pid::from_raw(process as i32).unwrap();
-    let _ = rustix::process::kill_process(process, rustix::process::Signal::KILL);
+    let _ = rustix::process::kill_process(process, signal);
 }
 
 fn descendants(process: u32) -> Vec<u32> {

@@ -12,6 +12,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -62,6 +63,17 @@ impl Bench {
         for (number, url) in urls.iter().enumerate() {
             write!(text, "[[mirror.target]]\nname = \"t{number}\"\nurl = \"{url}\"\n").unwrap();
         }
+        Config::parse(Path::new("test.toml"), text.as_bytes()).unwrap()
+    }
+
+    /// The same with one target `t0`, which has settings of its own.
+    pub(crate) fn config_to(&self, settings: &str, url: &str, target: &str) -> Config {
+        let text = format!(
+            "state-dir = \"{}\"\n[[mirror]]\nname = \"m\"\nsource = \"{}\"\n{settings}\n\
+             [[mirror.target]]\nname = \"t0\"\nurl = \"{url}\"\n{target}\n",
+            self.path("state").display(),
+            self.path("source").display()
+        );
         Config::parse(Path::new("test.toml"), text.as_bytes()).unwrap()
     }
 
@@ -129,6 +141,46 @@ impl Drop for Bench {
         if let Some(service) = self.service.take() {
             service.stop(Duration::ZERO);
         }
+    }
+}
+
+/// A mirror to one stock daemon, live, with what `fill` made: lines for the mirror, for its target and for the daemon's
+/// module.
+pub(crate) fn mirrored(
+    test: &str,
+    settings: &str,
+    target: &str,
+    module: &str,
+    fill: impl Fn(&Bench),
+) -> Option<(Bench, Daemon)> {
+    if stock_is_missing(test) {
+        return None;
+    }
+    let mut bench = Bench::new();
+    fill(&bench);
+    let daemon = Daemon::start(&bench.path("daemon"), &bench.path("t"), module);
+    let config = bench.config_to(settings, &daemon.url(), target);
+    bench.start_with(&config, StartOptions::default());
+    bench.until_state("t0", State::Live);
+    Some((bench, daemon))
+}
+
+/// A file system of its own for a target, with little room.
+pub(crate) struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    pub(crate) fn mount(path: &Path, size: &str) -> Option<Self> {
+        fs::create_dir_all(path).unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size},mode=755"), "none"]).arg(path);
+        mount.output().ok()?.status.success().then(|| Self(path.to_owned()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Whoever still uses it keeps it until then.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
 }
 

@@ -348,6 +348,8 @@ pub enum OptionId {
     ServeNoOverwrite,
     /// `--absolute`
     ServeAbsolute,
+    /// `--no-lock`
+    ServeNoLock,
     /// `--check-config`
     CheckConfig,
     /// `--print-config`

@@ -77,4 +77,12 @@ pub(super) const ROWS: &[Row] = &[
     )
     .ours()
     .does(Switch(|d| &mut d.serve_absolute)),
+    Row::flag(
+        OptionId::ServeNoLock,
+        &["no-lock"],
+        "with --serve-only: let several sessions write at once",
+    )
+    .ours()
+    .more("Without it (and without --ro) a second session in the same directory is refused, as rrsync refuses it.")
+    .does(Switch(|d| &mut d.serve_no_lock)),
 ];

@@ -2,7 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::print_stderr)] // Each test file uses its part; helpers are as tests.
 
 #[path = "../../../live/tests/bench/daemon.rs"]
-mod daemon;
+pub(crate) mod daemon;
 
 use std::fs;
 use std::net::TcpListener;

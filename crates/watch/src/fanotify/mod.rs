@@ -21,13 +21,13 @@ use std::time::{Duration, Instant};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, CWD, FileType, Stat};
 use rustix::io::Errno;
-use rustix::time::{ClockId, Timespec, clock_gettime};
 use syncline_sys::fanotify::{FAN_ONDIR, FAN_Q_OVERFLOW, FAN_RENAME, Group, open_handle};
 
 pub use record::{Event as FanotifyEvent, Named, events as fanotify_events};
 
 use crate::error::Error;
 use crate::mask::Mask;
+use crate::moment::Moment;
 use crate::notice::{Notice, join};
 use crate::options::Options;
 use crate::scan::{self, Kind, Lister};
@@ -72,7 +72,7 @@ pub(crate) struct Fanotify {
     in_step: bool,
     overflowed: bool,
     /// Whatever changed before this moment was told, or will be by what is queued.
-    good: Timespec,
+    good: Moment,
     /// What is known below the old name of a rename that is being told.
     leaving: Option<memory::Known>,
     next_cookie: u32,
@@ -97,7 +97,7 @@ impl Fanotify {
             seen: HashSet::new(),
             in_step: true,
             overflowed: false,
-            good: now(),
+            good: Moment::now(),
             leaving: None,
             next_cookie: 1,
             pid: rustix::process::getpid().as_raw_nonzero().get(),
@@ -123,7 +123,7 @@ impl Fanotify {
             self.mounts_changed();
         }
         while self.out.len() < BATCH {
-            let before = now();
+            let before = Moment::now();
             let count = match rustix::io::read(&self.group, &mut self.buffer) {
                 Ok(count) => count,
                 Err(Errno::INTR) => continue,
@@ -145,11 +145,12 @@ impl Fanotify {
     }
 
     /// The queue was read empty at this moment.
-    fn drained(&mut self, at: Timespec) {
+    fn drained(&mut self, at: Moment) {
         self.places.clear();
         self.seen.clear();
         self.in_step = true;
         if std::mem::take(&mut self.overflowed) {
+            self.good = self.good.as_set_at(at);
             for root in 0..self.roots.len() {
                 self.check_root(root);
                 if !self.roots[root].lost && self.options.rescan {
@@ -353,11 +354,6 @@ impl Fanotify {
         self.next_cookie = self.next_cookie.checked_add(1).unwrap_or(1);
         cookie
     }
-}
-
-/// The clock of the time stamps in the file system.
-fn now() -> Timespec {
-    clock_gettime(ClockId::RealtimeCoarse)
 }
 
 fn errno_of(error: &std::io::Error) -> Errno {

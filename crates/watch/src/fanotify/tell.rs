@@ -356,7 +356,7 @@ impl Fanotify {
             if same {
                 let status =
                     rustix::fs::statat(CWD, OsStr::from_bytes(&path), AtFlags::SYMLINK_NOFOLLOW);
-                let good = (self.good.tv_sec, self.good.tv_nsec);
+                let good = self.good.stamp();
                 for &mask in status.iter().flat_map(|status| scan::changed_since(status, good)) {
                     self.tell(&parent, name, Word::found(mask));
                 }

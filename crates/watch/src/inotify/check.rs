@@ -12,6 +12,7 @@ use super::Inotify;
 use super::adopt::{Found, skipped};
 use crate::error::Error;
 use crate::mask::Mask;
+use crate::moment::Moment;
 use crate::notice::{Lost, Notice, join};
 use crate::options::RootId;
 use crate::scan::{self, Kind, Lister};
@@ -257,7 +258,7 @@ impl Inotify {
     }
 
     fn good(&self) -> (i64, i64) {
-        (self.good.tv_sec, self.good.tv_nsec)
+        self.good.stamp()
     }
 
     fn tell_if_changed(&mut self, node: NodeId, directory: BorrowedFd<'_>, name: &CStr) {
@@ -286,11 +287,12 @@ impl Inotify {
             return Ok(());
         }
         self.next_poll = None;
-        let good = super::now();
+        let good = Moment::now();
         let before = self.good;
+        self.good = before.as_set_at(good);
         if let Some(interval) = self.polls() {
             // What changed in a polled part was looked for an interval ago, not when the queue was last empty.
-            self.good.tv_sec -= interval.as_secs() as i64 + 1;
+            self.good = self.good.earlier(interval);
         }
         for node in std::mem::take(&mut self.polled) {
             if self.tree.is_alive(node) {

@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::io::Errno;
-use rustix::time::{ClockId, Timespec, clock_gettime};
 
 use crate::error::Error;
 use crate::mask::Mask;
+use crate::moment::Moment;
 use crate::names::Names;
 use crate::notice::{Entry, Notice, join};
 use crate::options::{OnLimit, Options, RootId};
@@ -63,7 +63,7 @@ pub(crate) struct Inotify {
     guards: HashMap<i32, Vec<roots::Guard>>,
     overflowed: bool,
     /// Whatever changed before this moment was told, or will be by what is queued.
-    good: Timespec,
+    good: Moment,
     /// Topmost directories that did not fit under the limit on watches.
     polled: Vec<NodeId>,
     next_poll: Option<Instant>,
@@ -97,7 +97,7 @@ impl Inotify {
             own: HashMap::new(),
             guards: HashMap::new(),
             overflowed: false,
-            good: now(),
+            good: Moment::now(),
             polled: Vec::new(),
             next_poll: None,
             unlisted: Vec::new(),
@@ -216,10 +216,11 @@ impl Inotify {
         self.listed.clear();
         self.moving.clear();
         let before = self.out.len();
-        let drained_at = now();
+        let drained_at = Moment::now();
         if self.overflowed {
             self.overflowed = false;
             self.to_check.clear();
+            self.good = self.good.as_set_at(drained_at);
             self.check_everything(self.options.rescan)?;
         } else if !self.to_check.is_empty() {
             self.check_again()?;
@@ -607,8 +608,3 @@ impl Inotify {
 
 /// What reading a directory makes the kernel say.
 const READING: Mask = Mask::ACCESS.with(Mask::OPEN).with(Mask::CLOSE_NOWRITE);
-
-/// The clock that file systems stamp changes with.
-fn now() -> Timespec {
-    clock_gettime(ClockId::RealtimeCoarse)
-}

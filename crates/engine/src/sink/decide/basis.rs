@@ -1,6 +1,6 @@
 //! `--compare-dest`, `--copy-dest`, `--link-dest` (docs/spec behaviour.md 9).
 
-use syncline_fs::{Kind, NewObject, OpenSource, Place, RelPath, Stat};
+use syncline_fs::{Kind, NewObject, OpenSource, Place, RelPath, Stat, Time};
 use syncline_options::options::AltDestKind;
 use syncline_wire::{BasisType, Item, ItemFlags};
 
@@ -87,7 +87,7 @@ impl Generator<'_> {
                 kind: BasisType::Alternate(candidate.number as u8),
                 name: None,
                 stat: candidate.stat,
-                file: OpenSource::default().open(&place).ok(),
+                file: self.context.reading().open(&place).ok(),
             })),
             _ => Ok(FileMatch::None),
         }
@@ -154,6 +154,7 @@ impl Generator<'_> {
         let differs = context.differences(work.entry, Some(basis), &candidate.stat, mode, true);
         let item = Item::new(ItemFlags::LOCAL_CHANGE | differs);
         if !context.is_dry() {
+            // Stock leaves a trace here, even with --open-noatime.
             let source = match OpenSource::default().open(basis) {
                 Ok(source) => source,
                 Err(error) => {
@@ -176,7 +177,15 @@ impl Generator<'_> {
                 return Ok(FileMatch::Done);
             }
         }
-        self.report_item(work, &item)?;
+        // A server that has no item flags to send names it for the attributes that had to be set.
+        let copied = Stat { mtime: Time::default(), ..candidate.stat };
+        if context.terms.protocol.has_item_flags()
+            || context.job.place != crate::Place::Server
+            || context.is_dry()
+            || context.keep.changes(work.entry, &copied, mode)
+        {
+            self.report_item(work, &item)?;
+        }
         self.placed_here(work)
     }
 

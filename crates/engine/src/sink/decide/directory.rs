@@ -59,6 +59,10 @@ impl Generator<'_> {
         } else {
             self.fix_attributes(work, &stat, lent.or(mode), Times::Differing)?
         };
+        if !fixed {
+            // Its time has still to be set, as if something had changed in it.
+            context.note_change();
+        }
         if fixed || lent.is_none() {
             self.finish_later(Finish {
                 path: work.path.as_bytes().to_vec(),
@@ -82,7 +86,8 @@ impl Generator<'_> {
         let parent = work.path.parent();
         let mode = context.keep.mode(work.entry, None, || context.creation_mask(parent));
         if !work.path.is_root() {
-            match place.make_directory(mode.unwrap_or(work.entry.mode()) & 0o7777) {
+            let open = if self.waits_for_owner() { OWNER } else { 0o7777 };
+            match place.make_directory(mode.unwrap_or(work.entry.mode()) & open) {
                 Ok(()) => context.note_change(),
                 Err(error) if error.errno() == Some(Errno::EXIST) => {}
                 Err(error) => return self.directory_failed(work, &error),
@@ -135,6 +140,13 @@ impl Generator<'_> {
     /// Whether a plain user must be lent rights to work in a directory of this mode.
     fn lends(&self, mode: u32) -> bool {
         self.context.keep.is_plain() && mode & OWNER != OWNER
+    }
+
+    /// Whether a new directory is its maker's alone until it has its owner, also where it never gets it
+    /// (behaviour.md 4.2).
+    fn waits_for_owner(&self) -> bool {
+        let context = self.context;
+        context.terms.incremental() && context.keep.dir_times() && context.keep.gives_away()
     }
 
     fn directory_failed(&mut self, work: &Work<'_>, error: &syncline_fs::Error) -> Result<()> {

@@ -134,7 +134,7 @@ impl Generator<'_> {
     /// Whether the file's sum is the one in the list; one that cannot be read has not.
     fn has_listed_sum(&self, work: &Work<'_>, place: &Place<'_>) -> bool {
         let Some(listed) = work.entry.checksum() else { return false };
-        let Ok(file) = OpenSource::default().open(place) else { return false };
+        let Ok(file) = self.context.reading().open(place) else { return false };
         let mut hasher = self.context.terms.list_sum().file_hasher();
         let mut buffer = vec![0; READ.min(file.length() as usize + 1)];
         let mut position = 0;
@@ -177,7 +177,7 @@ impl Generator<'_> {
         let mode = context.keep.mode(work.entry, Some(stat.mode), || 0);
         let mut flags = work.differences(context, stat, mode, false);
         if !context.is_dry() {
-            flags = context.keep.told(flags, stat, mode);
+            flags = context.keep.told(work.entry, flags, stat, mode);
         }
         self.report(work, flags)?;
         if !context.is_dry() {
@@ -211,7 +211,7 @@ impl Generator<'_> {
         let Ok(place) = partial.place() else { return Ok(None) };
         let stat = place.stat().ok().filter(|stat| stat.kind() == Kind::File);
         let Some(stat) = stat else { return Ok(None) };
-        let file = OpenSource::default().open(&place).ok();
+        let file = self.context.reading().open(&place).ok();
         Ok(Some(Basis { kind: BasisType::Partial, name: None, stat, file }))
     }
 
@@ -345,7 +345,7 @@ impl Generator<'_> {
 
     fn open_own(&self, work: &Work<'_>) -> Result<Option<SourceFile>> {
         let devices = self.context.options().attributes.write_devices;
-        let how = OpenSource { devices, no_atime: false };
+        let how = OpenSource { devices, ..self.context.reading() };
         match how.open(&work.place()?) {
             Ok(file) => Ok(Some(file)),
             Err(error) => {

@@ -1,6 +1,6 @@
 //! `--fuzzy`: another file that may resemble a missing one (docs/spec behaviour.md 10).
 
-use syncline_fs::{Kind, OpenSource, RelPath, Stat};
+use syncline_fs::{Kind, RelPath, Stat};
 use syncline_options::values::flags::Debug;
 use syncline_wire::BasisType;
 
@@ -81,15 +81,14 @@ impl Generator<'_> {
             known.files.iter().filter(stays).find(|(_, _, stat)| same(stat)).or_else(nearest);
         let Some((kind, name, stat)) = chosen else { return Ok(None) };
         let path = sibling(work.path, name)?;
+        let reading = self.context.reading();
         let file = match kind {
             BasisType::FuzzyAlternate(number) => {
                 let root = self.context.destination.alternates.get(usize::from(*number));
                 let root = root.and_then(Option::as_ref);
-                root.and_then(|root| {
-                    OpenSource::default().open(&root.place(path.as_path()).ok()?).ok()
-                })
+                root.and_then(|root| reading.open(&root.place(path.as_path()).ok()?).ok())
             }
-            _ => OpenSource::default().open(&directory.place(path.as_path())).ok(),
+            _ => reading.open(&directory.place(path.as_path())).ok(),
         };
         if file.is_none() {
             return Ok(None);

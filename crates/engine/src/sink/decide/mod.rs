@@ -59,7 +59,7 @@ impl Generator<'_> {
         let mode = context.keep.mode(work.entry, Some(stat.mode), || 0);
         let mut flags = work.differences(context, stat, mode, false);
         if !context.is_dry() {
-            flags = context.keep.told(flags, stat, mode);
+            flags = context.keep.told(work.entry, flags, stat, mode);
         }
         self.report(work, flags)?;
         if !context.is_dry() {

@@ -172,10 +172,12 @@ impl Scan<'_> {
         let sums = self.settings.sums?;
         let unread = Some(vec![0; sums.digest_length()]);
         let path = checked(place.at.below(name));
+        let how =
+            OpenSource { no_atime: self.options.attributes.open_noatime, ..OpenSource::default() };
         let opened = if self.settings.follows {
-            OpenSource::default().open_following(&place.at.root, path)
+            how.open_following(&place.at.root, path)
         } else {
-            place.at.root.place(path).and_then(|place| OpenSource::default().open(&place))
+            place.at.root.place(path).and_then(|place| how.open(&place))
         };
         let Ok(file) = opened else { return unread };
         let mut hasher = sums.file_hasher();

@@ -9,7 +9,7 @@ use super::{Failed, Setting, Sum, Worker, chance};
 use crate::backoff::Policy;
 use crate::hooks::Change;
 use crate::queue::{Pending, Todo};
-use crate::state::{BatchReport, BatchResult, State};
+use crate::state::{BEHIND, BEHIND_REASON, BatchReport, BatchResult, State};
 use crate::target::desk::Inner;
 use crate::target::verdict::Verdict;
 
@@ -19,12 +19,22 @@ const BUSY_AFTER: Duration = Duration::from_secs(30);
 /// How often the log is told of a journal that cannot be written.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
+pub(super) const NO_DELETE_REASON: &str = "the target refuses removals; everything else is sent";
+
+const LIVE_REASON: &str = "everything arrives";
+
 impl Worker {
     pub(super) fn show(&self, inner: &Inner, now: Duration) {
         let queue = inner.outbox.queue();
         let pending = queue.len() + queue.under_way();
         self.status.set_queue(now, pending as u64, queue.oldest());
         self.status.set_journal_bytes(inner.outbox.journal_bytes());
+        let lag = queue.oldest().map_or(Duration::ZERO, |oldest| now.saturating_sub(oldest));
+        match self.status.state() {
+            State::Live if lag > BEHIND => self.set_state(State::Behind, BEHIND_REASON),
+            State::Behind if pending == 0 => self.set_state(State::Live, LIVE_REASON),
+            _ => {}
+        }
     }
 
     /// Says so while the journal, or part of the watches, is missing (R12, R75).
@@ -45,7 +55,7 @@ impl Worker {
             self.complained = None;
         }
         self.degraded = journal.or_else(|| inner.degraded.clone());
-        if matches!(self.status.state(), State::Live | State::Degraded) {
+        if matches!(self.status.state(), State::Live | State::Behind | State::Degraded) {
             self.set_well();
         }
     }
@@ -54,7 +64,9 @@ impl Worker {
     fn set_well(&self) {
         match &self.degraded {
             Some(reason) => self.set_state(State::Degraded, reason),
-            None => self.set_state(State::Live, "everything arrives"),
+            // Until nothing waits any more.
+            None if self.status.state() == State::Behind => {}
+            None => self.set_state(State::Live, LIVE_REASON),
         }
     }
 
@@ -111,6 +123,8 @@ impl Worker {
             self.set_state(state, &reason);
         } else if state == State::Live {
             self.set_well();
+        } else if state == State::NoDelete {
+            self.set_state(state, NO_DELETE_REASON);
         }
     }
 
