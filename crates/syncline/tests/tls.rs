@@ -221,7 +221,7 @@ fn what_is_wrong_with_a_server_is_said_with_what_to_do() {
         let expired = ask(trusted, "localhost", outdated);
         assert!(expired.contains("has expired: its operator has to renew it"), "{expired}");
     }
-    let plain = ask("cert.pem", "localhost", scene.port);
+    let plain = ask("cert.pem", "localhost", scene.daemon.port);
     assert!(plain.contains("nobody speaks TLS at this port"), "{plain}");
 }
 
@@ -232,7 +232,7 @@ fn a_stock_daemon_behind_stunnel_is_reached() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let text = format!(
         "foreground = yes\npid =\n[m]\naccept = 127.0.0.1:{port}\nconnect = 127.0.0.1:{}\ncert = {}\nkey = {}\n",
-        scene.port,
+        scene.daemon.port,
         scene.path("cert.pem").display(),
         scene.path("key.pem").display()
     );
