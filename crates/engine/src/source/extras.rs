@@ -108,7 +108,9 @@ pub(super) fn with_object<T>(
         }
         Kind::File if follow => {
             let place = base.root.place(path)?;
-            let file = OpenSource::default().open_following(&base.root, path)?;
+            // With --copy-devices what is listed as a file may be a device.
+            let how = OpenSource { devices: true, ..OpenSource::default() };
+            let file = how.open_following(&base.root, path)?;
             look(Object::opened(file.file(), &place))
         }
         _ => look(Object::from(&base.root.place(path)?)),
