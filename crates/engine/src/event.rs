@@ -275,6 +275,25 @@ pub struct Progress<'a> {
     pub total_size: u64,
 }
 
+/// How far a run is, of one session or several.
+#[derive(Clone, Copy, Debug)]
+pub struct Overall {
+    /// Bytes handled.
+    pub done: u64,
+    /// Bytes of all files known so far.
+    pub size: u64,
+    /// Files whose data is complete.
+    pub transferred: u64,
+    /// Entries that were not looked at yet.
+    pub left: usize,
+    /// Entries known so far.
+    pub total: usize,
+    /// More entries may come.
+    pub growing: bool,
+    /// It is to be told however little time has gone by.
+    pub pressing: bool,
+}
+
 /// Something happened.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -319,6 +338,8 @@ pub enum Event<'a> {
     },
     /// A file's data moves.
     Progress(Progress<'a>),
+    /// A list is done, or all of them once more.
+    ListDone(Overall),
     /// What somebody who looks for a fault wants to know (`--debug`). Made only for an observer that traces.
     Trace(&'a [u8]),
 }
@@ -417,6 +438,24 @@ impl Monitor {
     /// Whether progress is worth telling.
     pub fn wants_progress(&self) -> bool {
         self.observer.wants_progress()
+    }
+
+    /// Tells that a list is done, if anybody looks: `seen` entries are behind us.
+    pub(crate) fn list_done(&self, seen: usize, growing: bool) {
+        if !self.wants_progress() {
+            return;
+        }
+        let tally = self.tally();
+        let total = tally.files.total() as usize;
+        self.tell(&Event::ListDone(Overall {
+            done: tally.transferred_size.get(),
+            size: tally.total_size.get(),
+            transferred: tally.transferred.get(),
+            left: total.saturating_sub(seen),
+            total,
+            growing,
+            pressing: true,
+        }));
     }
 
     /// The counters.

@@ -72,8 +72,8 @@ mod stats;
 pub use charset::{Charset, locale_charset};
 pub use error::{Error, Result};
 pub use event::{
-    Event, ItemEvent, Monitor, Moved, Notice, Observer, Problem, Progress, Role, Severity, Silent,
-    reason,
+    Event, ItemEvent, Monitor, Moved, Notice, Observer, Overall, Problem, Progress, Role, Severity,
+    Silent, reason,
 };
 pub use exit::ExitCode;
 pub use extras::Extras;

@@ -16,14 +16,14 @@ use syncline_delta::SearchIndex;
 use syncline_filter::{Filter, Rules, Side};
 use syncline_fs::{OpenSource, SourceFile, Stat};
 use syncline_options::Options;
-use syncline_options::options::{Append, FilesFrom};
+use syncline_options::options::Append;
 use syncline_options::values::chmod::Chmod;
 use syncline_options::values::flags::Debug;
 use syncline_wire::list::{EntryRef, FileList, FileLists, IdNames};
 use syncline_wire::{CompatFlags, IoErrors, Item, Side as WireSide};
 
 use crate::link::{Content, Offer, Offers, Received, Sums};
-use crate::session::{check_options, complete, local_lines, own_version};
+use crate::session::{check_options, complete, own_lines, own_version};
 use crate::sink::apply::{self, Incoming, Outcome};
 use crate::sink::collect::Batch;
 use crate::sink::context::Context;
@@ -106,13 +106,9 @@ impl LocalPlan {
         let names = match &job.options.select.files_from {
             _ if names.is_some() => names.unwrap_or(Names::Arguments(Vec::new())),
             None => Names::Arguments(sources),
-            Some(file) => {
-                let path: &[u8] = match file {
-                    FilesFrom::Local(path) | FilesFrom::Remote { path, .. } => path,
-                    _ => b"-",
-                };
+            Some(_) => {
                 let below = sources.into_iter().next().unwrap_or_default();
-                Names::Lines { below, lines: local_lines(path, &job, &start)? }
+                Names::Lines { below, lines: own_lines(&job, &start)? }
             }
         };
         let scanning = ScanPlan {

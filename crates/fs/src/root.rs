@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::fs::{CWD, Mode, OFlags, fstat, mkdirat, openat, statat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstat, mkdirat, openat, statat};
 use rustix::io::Errno;
 
 use crate::error::{Context, Error, Op, Result};
@@ -185,6 +185,18 @@ impl Root {
         match self.open_following(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC) {
             Ok(fd) => Object::open(&File::from(fd), path).faking(true).stat(),
             Err(_) => Ok(real),
+        }
+    }
+
+    /// The same where the directory above is open. Links may lead in circles: what leads there is not counted again if
+    /// they may lead anywhere.
+    pub fn stat_following_in(&self, directory: &Dir, path: RelPath<'_>) -> Result<Stat> {
+        match self.stat_following(path) {
+            Err(error) if error.errno() == Some(Errno::LOOP) && self.links == Links::Follow => {
+                let found = statat(directory, path.leaf(), AtFlags::empty());
+                found.map(Stat::from).context(Op::Stat, path.as_bytes())
+            }
+            found => found,
         }
     }
 

@@ -411,6 +411,8 @@ fn files_from(draft: &mut Draft) -> Check {
     draft.o.select.files_from = Some(match split_host(&text) {
         _ if text == b"-" => FilesFrom::Stdin,
         Some((host, path)) if !server => {
+            // A daemon's may be written as a module's path is.
+            let path = path.strip_prefix(b":").unwrap_or(path);
             if path == b"-" {
                 return Err(UsageError::FilesFromRemoteStdin);
             }

@@ -2,9 +2,10 @@
 
 use jiff::Zoned;
 
+use crate::alias::Aliases;
 use crate::word::Word;
 
-/// Environment, clock and locale, handed in by the program.
+/// Environment, clock, locale and aliases, handed in by the program.
 #[derive(Clone, Debug)]
 pub struct Context {
     /// Now, in the local time zone: for `--stop-at` and `--stop-after`.
@@ -13,6 +14,8 @@ pub struct Context {
     pub decimal_point: u8,
     /// The variables that options depend on.
     pub environment: Environment,
+    /// What the user's files say that options stand for.
+    pub aliases: Aliases,
 }
 
 /// The variables of cli.md 3.10 that change what options mean. An absent variable is `None`.
@@ -61,6 +64,7 @@ impl Environment {
 impl Context {
     /// A context with a clock and nothing else.
     pub fn at(now: Zoned) -> Self {
-        Self { now, decimal_point: b'.', environment: Environment::default() }
+        let (environment, aliases) = (Environment::default(), Aliases::default());
+        Self { now, decimal_point: b'.', environment, aliases }
     }
 }

@@ -5,9 +5,8 @@
 //! those to a checked [`Options`] value of enums and typed values. Nothing here touches a file, a socket or the
 //! environment: surroundings are handed in as a [`Context`].
 //!
-//! Two features of the stock program's option library are left out: alias files, and `!#:+` inside a value standing for
-//! the next argument. Files named by options (`--filter` merges, `--*-from`, batches) are the program's to read, after
-//! parsing.
+//! One feature of the stock program's option library is left out: `exec` lines of alias files. Files named by options
+//! (`--filter` merges, `--*-from`, batches) are the program's to read, after parsing; alias files before it.
 //!
 //! ```
 //! use syncline_options::{Command, Context, parse};
@@ -24,6 +23,7 @@
 //! assert_eq!(error.exit_code(), 1);
 //! ```
 
+mod alias;
 mod check;
 pub mod complete;
 mod context;
@@ -46,6 +46,7 @@ mod unpack;
 pub mod values;
 mod word;
 
+pub use alias::Aliases;
 pub use context::{Context, Environment};
 pub use daemon::DaemonOptions;
 pub use error::{ArgumentProblem, Role, Speaker, UsageError, WordProblem};

@@ -1,5 +1,8 @@
 //! From words to options in order (cli.md 2), and from those to a command.
 
+use std::borrow::Cow;
+
+use crate::alias::{Alias, Aliases};
 use crate::check;
 use crate::context::Context;
 use crate::daemon::{self, DaemonCommand, DaemonOptions};
@@ -41,7 +44,8 @@ pub enum Command {
 /// Parses the words after the program's name.
 pub fn parse(words: &[Word], context: &Context) -> Result<Command, UsageError> {
     let mut draft = Draft::new(context);
-    let mut parser = Parser::new(words, Mode::Transfer, Speaker::Client);
+    let mut parser =
+        Parser::new(words, Mode::Transfer, Speaker::Client).with_aliases(&context.aliases);
     while let Some(item) = parser.next() {
         let item = match item {
             // `--daemon` with a value is an error of daemon mode.
@@ -91,6 +95,9 @@ pub(crate) enum Item {
     Argument(Word),
 }
 
+/// In a value it stands for the next argument (cli.md 2).
+const NEXT_ARGUMENT: &[u8] = b"!#:+";
+
 /// Splits words into options and arguments, in order.
 pub(crate) struct Parser<'a> {
     words: &'a [Word],
@@ -98,12 +105,43 @@ pub(crate) struct Parser<'a> {
     pub(crate) speaker: Speaker,
     /// The next word.
     at: usize,
-    /// Letters of the current bundle that are still to be read: start in the word.
+    /// The word that is being read.
+    current: &'a [u8],
+    /// Letters of a bundle that are still to be read: start in the current word.
     bundle: Option<usize>,
     only_arguments: bool,
     failed: bool,
     /// Go on after an error, so that a server learns what it can from the rest.
     lenient: bool,
+    aliases: Option<&'a Aliases>,
+    /// Aliases that are being read, each within the one before it.
+    expansions: Vec<Expansion<'a>>,
+    /// Words that were read out of their turn.
+    taken: Vec<usize>,
+}
+
+/// What an alias stands for, on its way through the parser.
+struct Expansion<'a> {
+    alias: &'a Alias,
+    /// Its next word.
+    at: usize,
+    /// What stood behind `--name=`; it comes last.
+    attached: Option<&'a [u8]>,
+    /// The word with the alias, and the letters of it that are still to be read.
+    outer: &'a [u8],
+    bundle: Option<usize>,
+}
+
+impl<'a> Expansion<'a> {
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let Some(word) = self.alias.words.get(self.at) else { return self.attached.take() };
+        self.at += 1;
+        Some(word)
+    }
+
+    fn is_spent(&self) -> bool {
+        self.at >= self.alias.words.len() && self.attached.is_none()
+    }
 }
 
 impl<'a> Parser<'a> {
@@ -113,11 +151,21 @@ impl<'a> Parser<'a> {
             mode,
             speaker,
             at: 0,
+            current: b"",
             bundle: None,
             only_arguments: false,
             failed: false,
             lenient: false,
+            aliases: None,
+            expansions: Vec::new(),
+            taken: Vec::new(),
         }
+    }
+
+    /// Takes some options for what the user's files say.
+    fn with_aliases(mut self, aliases: &'a Aliases) -> Self {
+        self.aliases = (!aliases.is_empty()).then_some(aliases);
+        self
     }
 
     /// Reads on after an error: at the next letter of a bundle, else at the next word.
@@ -126,27 +174,89 @@ impl<'a> Parser<'a> {
         self
     }
 
-    /// The word that is being read.
+    /// The word on the command line that is being read.
     pub(crate) fn word(&self) -> &'a [u8] {
-        self.at.checked_sub(1).and_then(|at| self.words.get(at)).map_or(b"", Vec::as_slice)
+        self.expansions.first().map_or(self.current, |first| first.outer)
     }
 
+    /// What is wrong with a word; within an alias it is the alias that is named.
     pub(crate) fn error(&self, word: Word, problem: WordProblem) -> UsageError {
+        let word = self.expansions.first().map_or(word, |first| first.outer.to_vec());
         UsageError::Word { speaker: self.speaker, word, problem }
     }
 
-    fn advance(&mut self) -> Option<&'a Word> {
-        let word = self.words.get(self.at)?;
-        self.at += 1;
-        Some(word)
+    fn advance(&mut self) -> Option<&'a [u8]> {
+        if let Some(word) = self.expansions.iter_mut().rev().find_map(Expansion::next) {
+            return Some(word);
+        }
+        loop {
+            let at = self.at;
+            let word = self.words.get(at)?;
+            self.at += 1;
+            if !self.taken.contains(&at) {
+                return Some(word);
+            }
+        }
+    }
+
+    /// Reads an alias in place of an option; whether it is one. Aliases are the client's alone, and mean within
+    /// themselves what they mean without them.
+    fn expand(
+        &mut self,
+        find: impl FnOnce(&'a Aliases, &dyn Fn(&Alias) -> bool) -> Option<&'a Alias>,
+        attached: Option<&'a [u8]>,
+        bundle: Option<usize>,
+    ) -> bool {
+        let Some(aliases) = self.aliases.filter(|_| self.speaker == Speaker::Client) else {
+            return false;
+        };
+        let expansions = &self.expansions;
+        let underway = |alias: &Alias| expansions.iter().any(|one| std::ptr::eq(one.alias, alias));
+        let Some(alias) = find(aliases, &underway) else { return false };
+        let outer = self.current;
+        self.expansions.push(Expansion { alias, at: 0, attached, outer, bundle });
+        true
+    }
+
+    fn expand_long(&mut self, body: &'a [u8]) -> bool {
+        let (name, attached) = split_value(body);
+        self.expand(|aliases, but| aliases.long(name, but), attached, None)
+    }
+
+    fn expand_letter(&mut self, at: usize) -> bool {
+        let Some(&letter) = self.current.get(at) else { return false };
+        let bundle = Some(at + 1).filter(|&next| next < self.current.len());
+        self.expand(|aliases, but| aliases.short(letter, but), None, bundle)
+    }
+
+    /// A value with the next argument in it, if it asks for that.
+    fn filled<'t>(&mut self, text: &'t [u8]) -> Cow<'t, [u8]> {
+        let asks =
+            |text: &[u8]| text.windows(NEXT_ARGUMENT.len()).any(|part| part == NEXT_ARGUMENT);
+        if self.speaker != Speaker::Client || !asks(text) {
+            return Cow::Borrowed(text);
+        }
+        let is_next = |&at: &usize| !self.taken.contains(&at) && !self.words[at].starts_with(b"-");
+        let Some(next) = (self.at..self.words.len()).find(is_next) else {
+            return Cow::Borrowed(text);
+        };
+        self.taken.push(next);
+        let mut filled = Vec::new();
+        let mut rest = text;
+        while let Some((first, others)) = rest.split_first() {
+            if let Some(behind) = rest.strip_prefix(NEXT_ARGUMENT) {
+                filled.extend_from_slice(&self.words[next]);
+                rest = behind;
+            } else {
+                filled.push(*first);
+                rest = others;
+            }
+        }
+        Cow::Owned(filled)
     }
 
     fn long(&mut self, word: &'a [u8]) -> Result<Item, UsageError> {
-        let body = &word[2..];
-        let (name, attached) = match body.iter().position(|&b| b == b'=') {
-            Some(equals) => (&body[..equals], Some(&body[equals + 1..])),
-            None => (body, None),
-        };
+        let (name, attached) = split_value(&word[2..]);
         let Some((row, spelling)) = find_long(self.mode, name) else {
             return Err(self.error(word.to_vec(), WordProblem::Unknown));
         };
@@ -193,10 +303,11 @@ impl<'a> Parser<'a> {
         let (text, blamed) = match attached {
             Some(text) => (text, word),
             None => match self.advance() {
-                Some(next) => (next.as_slice(), next.as_slice()),
+                Some(next) => (next, next),
                 None => return Err(self.error(word.to_vec(), WordProblem::MissingArgument)),
             },
         };
+        let text = &*self.filled(text);
         match row.argument {
             Argument::Integer(_) => integer::parse(text).map(Value::Integer).map_err(|problem| {
                 self.error(
@@ -212,23 +323,43 @@ impl<'a> Parser<'a> {
     }
 
     fn step(&mut self) -> Option<Result<Item, UsageError>> {
-        if let Some(at) = self.bundle.take() {
-            let word = self.word();
-            return Some(self.letter(word, at));
-        }
-        let word = self.advance()?;
-        if self.only_arguments {
-            return Some(Ok(Item::Argument(word.clone())));
-        }
-        Some(match word.as_slice() {
-            b"--" => {
-                self.only_arguments = true;
-                return self.step();
+        loop {
+            if let Some(at) = self.bundle.take() {
+                if self.expand_letter(at) {
+                    continue;
+                }
+                return Some(self.letter(self.current, at));
             }
-            [b'-', b'-', ..] => self.long(word),
-            [b'-', _, ..] => self.letter(word, 1),
-            _ => Ok(Item::Argument(word.clone())),
-        })
+            if let Some(over) = self.expansions.pop_if(|expansion| expansion.is_spent()) {
+                (self.current, self.bundle) = (over.outer, over.bundle);
+                continue;
+            }
+            let word = self.advance()?;
+            if self.only_arguments {
+                return Some(Ok(Item::Argument(word.to_vec())));
+            }
+            self.current = word;
+            match word {
+                b"--" => self.only_arguments = true,
+                [b'-', b'-', body @ ..] => {
+                    if !self.expand_long(body) {
+                        return Some(self.long(word));
+                    }
+                }
+                // One dash is enough for a long alias.
+                [b'-', body @ ..] if body.len() > 1 && self.expand_long(body) => {}
+                [b'-', _, ..] => self.bundle = Some(1),
+                _ => return Some(Ok(Item::Argument(word.to_vec()))),
+            }
+        }
+    }
+}
+
+/// `name=value` in two.
+fn split_value(body: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match body.iter().position(|&byte| byte == b'=') {
+        Some(equals) => (&body[..equals], Some(&body[equals + 1..])),
+        None => (body, None),
     }
 }
 

@@ -3,6 +3,7 @@
 //! The command line goes through `syncline-options`, the work through `syncline-engine`; here are only the ends of the
 //! process: streams, signals, exit codes.
 
+mod aliases;
 mod client;
 mod daemon;
 mod escape;
@@ -21,7 +22,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::CommandExt;
 use std::process::ExitCode;
 
-use syncline_engine::ExitCode as Code;
+use syncline_engine::{ExitCode as Code, Role};
 use syncline_options::values::flags;
 use syncline_options::{Command, Context, Environment, UsageError};
 
@@ -32,7 +33,13 @@ fn main() -> ExitCode {
 }
 
 fn run(words: &[Vec<u8>]) -> Code {
-    match syncline_options::parse(words, &context()) {
+    let mut context = context();
+    // Whom others tell what to serve may serve the very directory in which the user's file is.
+    let serves = |word: &Vec<u8>| word == b"--server" || word.starts_with(b"--serve-only");
+    if !words.iter().any(serves) {
+        context.aliases = aliases::read();
+    }
+    match syncline_options::parse(words, &context) {
         Ok(Command::Transfer(options)) => client::run(*options),
         Ok(Command::Server(options)) => server::run(*options, words),
         Ok(Command::Help) => help::print(&help::text()),
@@ -88,8 +95,13 @@ pub(crate) fn usage(error: &UsageError, server: bool) -> Code {
 
 /// A line on standard error, and the final one.
 pub(crate) fn fail(text: &str, code: Code) -> Code {
+    fail_as(Role::Client, text, code)
+}
+
+/// The same by somebody else than a client.
+pub(crate) fn fail_as(role: Role, text: &str, code: Code) -> Code {
     let version = env!("CARGO_PKG_VERSION");
-    let lines = format!("{text}\nrsync error: {code} at main.rs(0) [client={version}]\n");
+    let lines = format!("{text}\nrsync error: {code} at main.rs(0) [{role}={version}]\n");
     output::to_stderr(lines.as_bytes());
     hints::tell(text);
     code

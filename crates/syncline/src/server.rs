@@ -142,7 +142,7 @@ pub(crate) fn serve(
             report.fail(code, role);
             code
         }
-        (Err(error), None, None) => crate::fail(&error.to_string(), error.exit_code()),
+        (Err(error), None, None) => crate::fail_as(role, &error.to_string(), error.exit_code()),
     }
 }
 

@@ -113,3 +113,51 @@ fn a_shell_that_says_nothing_sensible_is_noticed() {
     assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(text.contains("protocol version mismatch -- is your shell clean?"), "{text}");
 }
+
+#[test]
+fn aliases_of_the_user_stand_for_other_options() {
+    let bench = Bench::new();
+    std::fs::write(
+        bench.path(".popt"),
+        "rsync alias --shown -n --out-format='<%n>'\nrsync alias -a -a --stats\nrsync alias --hide --exclude\n\
+         rsync alias --bang --exclude=!#:+\nrsync alias --loop --loop\nrsync alias --many -nR \\\n --out-format=%n\n\
+         rsync alias -Z --info=name1\nrsync alias --serve-only --version\n",
+    )
+    .unwrap();
+    let run = |program: &str, list: &[&str]| {
+        let mut command = std::process::Command::new(program);
+        command.args(list).current_dir(bench.top.path()).env("HOME", bench.top.path());
+        let output = command.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        let first = text.lines().next().unwrap_or_default().to_owned();
+        let lines = common::lines(&output).into_iter();
+        let counted =
+            |line: &String| !line.starts_with("File list") && !line.starts_with("Total bytes");
+        let lines: Vec<String> = lines.filter(counted).collect();
+        (output.status.code(), lines, first)
+    };
+    let missing = common::stock_is_missing("aliases_of_the_user_stand_for_other_options");
+    for (list, code, line) in [
+        (&["-r", "--shown", "src/", "to/"][..], 0, "<sub/file>"),
+        (&["-na", "src/", "to/"], 0, "Number of files: 11 (reg: 6, dir: 4, link: 1)"),
+        (&["-ra", "--shown", "--hide", "sub", "src/", "to/"], 0, "<big>"),
+        (&["-r", "--shown", "--hide=sub", "src/", "to/"], 0, "<small>"),
+        (&["-r", "--shown", "--bang", "sub", "src/", "to/"], 0, "<small>"),
+        (&["-r", "--loop", "src/", "to/"], 1, ""),
+        (&["-r", "--many", "src/", "to/"], 0, "src/sub/file"),
+        (&["-rnZv", "src/", "to/"], 0, "sub/file"),
+        (&["-r", "-shown", "src/", "to/"], 0, "<sub/file>"),
+        (&["-r", "-n=3", "src/", "to/"], 1, ""),
+        (&["-rn", "--", "--shown", "to/"], 23, ""),
+    ] {
+        let found = run(OURS, list);
+        assert_eq!(found.0, Some(code), "{list:?}: {found:?}");
+        assert!(line.is_empty() || found.1.iter().any(|told| told == line), "{list:?}: {found:?}");
+        if !missing {
+            assert_eq!(found, run("rsync", list), "{list:?}");
+        }
+    }
+    // Nobody may give another meaning to what confines him.
+    let served = run(OURS, &["--serve-only", "src"]);
+    assert_ne!(served.0, Some(0), "{served:?}");
+}

@@ -71,7 +71,9 @@ fn run(job: &Path, setup: &str, options: &str, way: Way, client: &str, server: &
     };
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).replace(&shown, "JOB");
-    let varies = |line: &&str| !line.starts_with("sent ") && !line.starts_with("total size");
+    let varies = |line: &&str| {
+        ["sent ", "total size", "opening connection"].iter().all(|start| !line.starts_with(start))
+    };
     let mut lines: Vec<String> = text.lines().filter(varies).map(str::to_owned).collect();
     lines.sort();
     let mut tree = BTreeMap::new();
@@ -227,4 +229,73 @@ fn a_directory_of_delayed_files_stays_while_others_come_and_go() {
     for _ in 0..5 {
         agrees(test, setup, "-rlti --delay-updates --copy-dest=../old", &[Way::Local]);
     }
+}
+
+#[test]
+fn links_that_lead_in_a_circle_are_followed_as_deep_as_the_system_does() {
+    let test = "links_that_lead_in_a_circle_are_followed_as_deep_as_the_system_does";
+    let setup = "mkdir src/d; echo x >src/d/f; ln -s .. src/d/up; ln -s self src/self";
+    for options in ["-rltik", "-rltiL", "-rltik --no-inc-recursive", "-rltik --protocol=29"] {
+        agrees(test, setup, options, &EVERY);
+    }
+}
+
+#[test]
+fn a_server_that_sends_tells_what_its_search_found() {
+    let test = "a_server_that_sends_tells_what_its_search_found";
+    let setup = "echo new >src/f; echo old >dst/f; touch -d @1000 src/f; touch -d @2000 dst/f";
+    for options in ["-rtvv", "-rt --debug=deltasum1", "-rtvv --protocol=29"] {
+        agrees(test, setup, options, &REMOTE);
+    }
+}
+
+#[test]
+fn the_progress_of_the_run_is_told_at_the_end_of_each_list_and_round() {
+    if stock_is_missing("the_progress_of_the_run_is_told_at_the_end_of_each_list_and_round") {
+        return;
+    }
+    let top = tempfile::tempdir().unwrap();
+    let job = top.path().join("job");
+    let setup = "mkdir -p src/d/e; for i in a b d/c d/e/f; do echo $i >src/$i; done; \
+                 touch -d @1000 src/a src/b src/d/c src/d/e/f src/d/e src/d src";
+    let settled = format!("{setup}; cp -a src/. dst");
+    // Rates are never the same, and what is known of lists to come depends on who is faster.
+    let told = |outcome: &Outcome| outcome.1.join("\n").matches("-chk=").count();
+    for way in EVERY {
+        for setup in [setup, &settled] {
+            for more in ["", " --no-inc-recursive", " -n", " --protocol=29", " --protocol=28"] {
+                let options = format!("-a --info=progress2{more}");
+                let expected = told(&run(&job, setup, &options, way, "rsync", "rsync"));
+                let ends: &[_] = match way {
+                    Way::Local => &[(OURS, OURS)],
+                    Way::Push | Way::Pull => &[(OURS, "rsync"), ("rsync", OURS)],
+                };
+                for (client, server) in ends {
+                    let found = run(&job, setup, &options, way, client, server);
+                    let lines = &found.1;
+                    assert_eq!(told(&found), expected, "{client} {server} {options}: {lines:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_an_append_could_not_verify_comes_again_behind_its_list() {
+    let top = tempfile::tempdir().unwrap();
+    let names = ["a", "b", "c", "d"];
+    for (folder, text) in [("src", "1234567890"), ("dst", "12x")] {
+        fs::create_dir(top.path().join(folder)).unwrap();
+        for name in names {
+            fs::write(top.path().join(folder).join(name), text).unwrap();
+        }
+    }
+    // With progress nothing is copied beside anything else.
+    let words = ["-ri", "--append-verify", "--progress", "src/", "dst/"];
+    let output = Command::new(OURS).args(words).current_dir(&top).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let lines: Vec<&str> = text.lines().filter(|line| line.starts_with('>')).collect();
+    let mut expected = names.map(|name| format!(">f.sT...... {name}")).to_vec();
+    expected.extend(names.map(|name| format!(">f..T...... {name}")));
+    assert_eq!(lines, expected, "{text}");
 }

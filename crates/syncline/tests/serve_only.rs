@@ -5,12 +5,14 @@
     reason = "a test fails, or says why it was skipped"
 )]
 
+mod common;
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-const OURS: &str = env!("CARGO_BIN_EXE_syncline");
+use common::{OURS, stock_is_missing};
 
 /// A served directory with something beside it, and a client's own.
 struct Scene {
@@ -20,8 +22,7 @@ struct Scene {
 impl Scene {
     /// None where there is no stock client.
     fn new(test: &str) -> Option<Self> {
-        if Command::new("rsync").arg("--version").stdout(Stdio::null()).status().is_err() {
-            eprintln!("SKIPPED {test}: needs rsync");
+        if stock_is_missing(test) {
             return None;
         }
         let top = tempfile::tempdir().unwrap();

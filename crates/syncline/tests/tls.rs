@@ -5,27 +5,30 @@
     reason = "a test fails, or says why it was skipped"
 )]
 
+mod common;
+
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::{Daemon, OURS, stock_is_missing};
 use syncline_tls::Server;
-
-const OURS: &str = env!("CARGO_BIN_EXE_syncline");
 
 /// A stock daemon, and a certificate for `localhost`.
 struct Scene {
     top: tempfile::TempDir,
-    daemon: Child,
-    port: u16,
+    daemon: Daemon,
 }
 
 impl Scene {
     fn new(test: &str) -> Option<Self> {
+        if stock_is_missing(test) {
+            return None;
+        }
         let top = tempfile::tempdir().unwrap();
         let words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out cert.pem -days 2 \
                      -subj /CN=localhost -addext subjectAltName=DNS:localhost";
@@ -34,33 +37,15 @@ impl Scene {
             .current_dir(top.path())
             .output()
             .is_ok_and(|output| output.status.success());
-        std::fs::create_dir_all(top.path().join("m/sub")).unwrap();
-        std::fs::write(top.path().join("m/sub/file"), vec![b'x'; 2_000_000]).unwrap();
-        let owner = if rustix::process::geteuid().is_root() { "uid = 0\ngid = 0\n" } else { "" };
-        let text = format!(
-            "[m]\npath = {}/m\nread only = no\nuse chroot = no\n{owner}",
-            top.path().display()
-        );
-        std::fs::write(top.path().join("rsyncd.conf"), text).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let daemon = Command::new("rsync")
-            .args(["--daemon", "--no-detach", "--address=127.0.0.1"])
-            .arg(format!("--config={}/rsyncd.conf", top.path().display()))
-            .arg(format!("--port={port}"))
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        let (Ok(daemon), true) = (daemon, certified) else {
-            eprintln!("SKIPPED {test}: needs rsync and openssl");
+        if !certified {
+            eprintln!("SKIPPED {test}: needs openssl");
             return None;
-        };
-        let scene = Self { top, daemon, port };
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(Instant::now() < deadline, "the daemon does not listen");
-            thread::yield_now();
         }
-        Some(scene)
+        let module = top.path().join("m");
+        std::fs::create_dir_all(module.join("sub")).unwrap();
+        std::fs::write(module.join("sub/file"), vec![b'x'; 2_000_000]).unwrap();
+        let daemon = Daemon::of(top.path(), &module, "");
+        Some(Self { top, daemon })
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -76,7 +61,7 @@ impl Scene {
     fn behind(&self, certificate: &str) -> u16 {
         let server = Server::new(&self.path(certificate), &self.path("key.pem")).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (port, daemon) = (listener.local_addr().unwrap().port(), self.port);
+        let (port, daemon) = (listener.local_addr().unwrap().port(), self.daemon.port);
         thread::spawn(move || {
             for socket in listener.incoming() {
                 let (server, socket) = (server.clone(), socket.unwrap());
@@ -103,13 +88,6 @@ impl Scene {
         let mut command = Command::new(OURS);
         command.arg(format!("--tls-ca={}", self.path(trusted).display()));
         command.args(words).current_dir(self.top.path()).output().unwrap()
-    }
-}
-
-impl Drop for Scene {
-    fn drop(&mut self) {
-        self.daemon.kill().unwrap();
-        self.daemon.wait().unwrap();
     }
 }
 
@@ -161,7 +139,7 @@ fn a_stock_daemon_behind_openssl_is_reached() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let onward = TcpStream::connect(("127.0.0.1", scene.port)).unwrap();
+    let onward = TcpStream::connect(("127.0.0.1", scene.daemon.port)).unwrap();
     let (mut from, mut to) = (server.stdout.take().unwrap(), onward.try_clone().unwrap());
     thread::spawn(move || {
         let _ = std::io::copy(&mut from, &mut to);
@@ -213,7 +191,7 @@ fn whoever_is_not_trusted_is_not_spoken_to() {
     assert!(output.status.success(), "{}", said(&output));
     let output = scene.ours("missing.pem", &["-a", &url, "got/"]);
     assert!(said(&output).contains("missing.pem"), "{}", said(&output));
-    let plain = format!("rsyncs://localhost:{}/m/", scene.port);
+    let plain = format!("rsyncs://localhost:{}/m/", scene.daemon.port);
     let output = scene.ours("cert.pem", &["-a", "--timeout=20", &plain, "got/"]);
     assert_eq!(output.status.code(), Some(10), "no TLS there: {}", said(&output));
 }
@@ -243,7 +221,7 @@ fn what_is_wrong_with_a_server_is_said_with_what_to_do() {
         let expired = ask(trusted, "localhost", outdated);
         assert!(expired.contains("has expired: its operator has to renew it"), "{expired}");
     }
-    let plain = ask("cert.pem", "localhost", scene.port);
+    let plain = ask("cert.pem", "localhost", scene.daemon.port);
     assert!(plain.contains("nobody speaks TLS at this port"), "{plain}");
 }
 
@@ -254,7 +232,7 @@ fn a_stock_daemon_behind_stunnel_is_reached() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let text = format!(
         "foreground = yes\npid =\n[m]\naccept = 127.0.0.1:{port}\nconnect = 127.0.0.1:{}\ncert = {}\nkey = {}\n",
-        scene.port,
+        scene.daemon.port,
         scene.path("cert.pem").display(),
         scene.path("key.pem").display()
     );

@@ -86,6 +86,9 @@ fn mirror(top: &Path, settings: &str, module: &str) -> (Daemon, impl Fn() -> Kil
 
 fn signal(process: &Killed, signal: Signal) {
     rustix::process::kill_process(rustix::process::Pid::from_child(&process.0), signal).unwrap();
+    let stat = || fs::read_to_string(format!("/proc/{}/stat", process.0.id())).unwrap();
+    // Until then it goes on reading events.
+    until("it stops", || signal != Signal::STOP || stat().contains(") T "));
 }
 
 #[test]

@@ -141,6 +141,11 @@ impl Protocol {
         self.generator_rounds() - 1
     }
 
+    /// Rounds in which files may be asked for, and the one that ends them (session.md 11.1).
+    pub fn working_rounds(self) -> u8 {
+        if self.has_item_flags() { 3 } else { 2 }
+    }
+
     /// Largest legal block length (delta.md 4.2).
     pub fn block_length_max(self) -> u32 {
         if self.0 >= 30 { 1 << 17 } else { 1 << 29 }

@@ -8,8 +8,8 @@ use syncline_options::values::flags::Debug;
 use syncline_wire::ItemFlags;
 use syncline_wire::list::FileKind;
 
-use crate::report::{Overall, Report};
-use crate::{Event, Observer, Progress, Tally};
+use crate::report::Report;
+use crate::{Event, Observer, Overall, Progress, Tally};
 
 /// What the sessions of one job have in common.
 pub struct Merger {
@@ -79,7 +79,7 @@ impl Merger {
             left: parts.iter().map(|part| part.left).sum(),
             total: parts.iter().map(|part| part.total).sum(),
             growing: parts.iter().any(|part| !part.known),
-            file_done: progress.last,
+            pressing: progress.last,
         };
         self.report.overall(&overall);
     }
@@ -152,7 +152,7 @@ impl Observer for Merged {
             Event::Notice(notice) => self.is_news(&format!("{notice:?}")),
             Event::Problem(problem) => self.is_news(&problem.text),
             Event::Peer { text, .. } => self.is_news(text),
-            Event::Listing(_) => false,
+            Event::Listing(_) | Event::ListDone(_) => false,
             Event::Listed(_) => self.part.is_none(),
             Event::Progress(progress) => {
                 if let Some((number, _)) = &self.part {

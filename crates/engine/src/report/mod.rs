@@ -14,7 +14,6 @@ mod transfers;
 mod zone;
 
 pub use numbers::{Numbers, Units};
-pub use progress::Overall;
 pub use transfers::{Served, Transfers};
 pub use zone::local_zone;
 
@@ -25,7 +24,7 @@ use syncline_options::values::flags::{Debug, Info};
 use syncline_options::values::format::Format;
 use syncline_wire::{Checksum, CompatFlags, ItemFlags, Protocol, TextKind};
 
-use crate::{Event, ExitCode, ItemEvent, Observer, Role, Severity, Tally, Terms};
+use crate::{Event, ExitCode, ItemEvent, Observer, Overall, Role, Severity, Tally, Terms};
 
 /// Where a line belongs (docs/spec cli.md 1).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -221,7 +220,7 @@ impl Report {
         Self::finish_progress(&mut state);
         let searched = self.setting.direction != Direction::Pull;
         if searched && self.setting.options.output.debug.level(Debug::Deltasum) > 0 {
-            state.put_line(Class::Info, summary::search_line(tally).as_bytes());
+            state.put_line(Class::Info, tally.search_line().as_bytes());
         }
         let text =
             summary::lines(&self.setting, self.numbers, state.protocol, tally, elapsed_seconds);
@@ -481,6 +480,14 @@ impl Observer for Report {
                 }
                 let level = self.info(Info::Progress);
                 if let Some(text) = state.progress.update(progress, level, self.numbers) {
+                    state.put(Class::ClientInfo, text.as_bytes());
+                }
+            }
+            Event::ListDone(overall) => {
+                if self.setting.server || self.setting.listing || self.info(Info::Progress) < 2 {
+                    return;
+                }
+                if let Some(text) = state.progress.overall(overall, self.numbers) {
                     state.put(Class::ClientInfo, text.as_bytes());
                 }
             }

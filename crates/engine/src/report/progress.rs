@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Numbers;
-use crate::Progress;
+use crate::{Overall, Progress};
 
 /// Samples that a running rate is made of.
 const SAMPLES: usize = 5;
@@ -20,25 +20,6 @@ pub(super) struct State {
     open: bool,
     /// When the last line about several sessions was printed.
     shown: Option<Instant>,
-}
-
-/// How far a run of several sessions is.
-#[derive(Clone, Copy, Debug)]
-pub struct Overall {
-    /// Bytes handled.
-    pub done: u64,
-    /// Bytes of all files known so far.
-    pub size: u64,
-    /// Files whose data is complete.
-    pub transferred: u64,
-    /// Entries that were not looked at yet.
-    pub left: usize,
-    /// Entries known so far.
-    pub total: usize,
-    /// More entries may come.
-    pub growing: bool,
-    /// A file was completed just now.
-    pub file_done: bool,
 }
 
 #[derive(Debug)]
@@ -108,12 +89,12 @@ impl State {
         Some(line(done, size, rate, time, numbers) + "  ")
     }
 
-    /// The text for an update about several sessions, if one is due.
+    /// The text for an update about the whole run, if one is due.
     pub(super) fn overall(&mut self, overall: &Overall, numbers: Numbers) -> Option<String> {
         let now = Instant::now();
         let run = *self.run.get_or_insert(now);
         let recent = self.shown.is_some_and(|shown| now - shown < Duration::from_secs(1));
-        if recent && !overall.file_done {
+        if recent && !overall.pressing {
             return None;
         }
         self.shown = Some(now);

@@ -37,12 +37,6 @@ pub(super) fn log_line(tally: &Tally) -> String {
     format!("sent {sent} bytes  received {received} bytes  total size {size}\n")
 }
 
-/// The line of `--debug=DELTASUM`.
-pub(super) fn search_line(tally: &Tally) -> String {
-    let (matches, data) = (tally.matches.get(), tally.literal.get());
-    format!("total: matches={matches}  hash_hits={matches}  false_alarms=0 data={data}")
-}
-
 /// The lines of `--debug=NSTR`.
 pub(super) fn negotiated(setting: &Setting, terms: &Terms) -> Vec<String> {
     let exchanged = terms.compat.contains(CompatFlags::VARINT_FLAGS);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use syncline_filter::{
     ClientRules, Filter, RequestList, RequestOptions, Rules, Settings, Side as FilterSide,
 };
-use syncline_options::options::{ArgumentProtection, FilesFrom, Options};
+use syncline_options::options::{ArgumentProtection, FilesFrom};
 use syncline_wire::{Protocol, Side};
 
 use super::batch::Recorder;
@@ -120,7 +120,7 @@ impl ClientPlan<'_> {
         let complete = self.complete(&mut peer)?;
         let mut filter = Filter::new(&complete.rules, FilterSide::Sender);
         filter.set_role("sender");
-        let names = self.names()?;
+        let names = self.names(&mut peer)?;
         self.record(&mut peer)?;
         peer.begin();
         let start = self.start.clone();
@@ -133,33 +133,26 @@ impl ClientPlan<'_> {
         Ok(())
     }
 
-    fn names(&mut self) -> Result<Names> {
+    fn names(&mut self, peer: &mut Peer) -> Result<Names> {
         if let Some(names) = self.names.take() {
             return Ok(names);
         }
         let sources = std::mem::take(&mut self.sources);
-        match &self.job.options.select.files_from {
-            None => Ok(Names::Arguments(sources)),
-            Some(FilesFrom::Local(path)) => {
-                let below = sources.into_iter().next().unwrap_or_default();
-                let lines = server::local_lines(path, &self.job, &self.start)?;
-                Ok(Names::Lines { below, lines })
-            }
-            Some(FilesFrom::Stdin) => {
-                let below = sources.into_iter().next().unwrap_or_default();
-                let lines = server::local_lines(b"-", &self.job, &self.start)?;
-                Ok(Names::Lines { below, lines })
-            }
-            Some(_) => Err(crate::Error::fatal(
-                ExitCode::UNSUPPORTED,
-                "--files-from on the receiving server is not performed yet",
-            )),
-        }
+        let lines = match &self.job.options.select.files_from {
+            None => return Ok(Names::Arguments(sources)),
+            Some(FilesFrom::Remote { .. }) => names::hear(peer, &self.job)?,
+            Some(_) => names::own_lines(&self.job, &self.start)?,
+        };
+        let below = sources.into_iter().next().unwrap_or_default();
+        Ok(Names::Lines { below, lines })
     }
 
     fn receive(&mut self, mut peer: Peer, monitor: &Monitor) -> Result<()> {
         let complete = self.complete(&mut peer)?;
-        let names = names::forward(&mut peer, &self.job, &self.start)?;
+        let names = match names::text(&self.job, &self.start)? {
+            Some(text) => Some(names::forward(&mut peer, &self.job, &text)?),
+            None => None,
+        };
         let asked = self.asked(&complete, names);
         self.record(&mut peer)?;
         peer.begin();
@@ -203,9 +196,4 @@ impl std::fmt::Debug for ClientPlan<'_> {
             .field("listing", &self.listing)
             .finish_non_exhaustive()
     }
-}
-
-/// Whether a client's options need names of files forwarded to a server.
-pub(super) fn forwards_names(options: &Options) -> bool {
-    matches!(options.select.files_from, Some(FilesFrom::Local(_) | FilesFrom::Stdin))
 }

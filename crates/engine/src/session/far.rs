@@ -221,7 +221,7 @@ impl FarOffers {
             }
         }
         self.round += 1;
-        let last_phase = if self.protocol.has_item_flags() { 3 } else { 2 };
+        let last_phase = self.protocol.working_rounds();
         if self.round == last_phase && !self.server {
             self.read_statistics()?;
         }

@@ -502,6 +502,13 @@ impl Output {
         self.pass_on(&turn, spare.unwrap_or_default())
     }
 
+    /// Puts data into the queue however much waits there: for what a peer reads only as fast as its own data is read.
+    pub(crate) fn put_at_once(&self, data: Vec<u8>) -> io::Result<()> {
+        self.flush()?;
+        self.handed_over.fetch_add(data.len() as u64, Ordering::Relaxed);
+        self.queue.order(Order::Data(data))
+    }
+
     /// From here on little is written by the thread that passes it on: one that never keeps the peer from being read.
     pub(crate) fn write_here(&self) {
         self.by_hand.store(true, Ordering::Relaxed);

@@ -3,26 +3,22 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, bounded, unbounded};
+use crossbeam_channel::bounded;
 use syncline_filter::{Filter, Rules, Side as FilterSide};
 use syncline_options::options::FilesFrom;
-use syncline_wire::{Message, Protocol, Side, TextKind, WireRead};
+use syncline_wire::{Message, Protocol, Side, TextKind};
 
 use super::end::{self, Ending};
 use super::far::{Asked, FarOffers, FarRequests};
 use super::setup::Plan;
-use super::{Connection, Peer, listing, rules};
+use super::{Connection, Peer, listing, names, rules};
 use crate::link::{Offers, Requests};
 use crate::report::Class;
-use crate::sink::context::io_error;
 use crate::sink::{self, SinkPlan};
 use crate::source::{self, Names, OperatorFiles, ScanPlan, Tree};
 use crate::{
     Charset, Error, Event, ExitCode, Job, Monitor, Problem, Result, Role, Severity, Terms,
 };
-
-/// Memory for the names of one `--files-from` list that a client sends, or names in a daemon's module.
-const NAMES_MAX: u64 = 1 << 30;
 
 /// What a server is started with beside its job.
 #[derive(Debug)]
@@ -54,8 +50,21 @@ impl ServerPlan {
         connection: Connection,
         observe: impl FnOnce(ServerVoice) -> Monitor,
     ) -> (Result<ExitCode>, Role) {
+        // Where a daemon's file cannot be opened its client is told in a message; a shell's server has not begun to talk.
+        let list = match self.job.module {
+            None => self.list_text(),
+            Some(_) => Ok(None),
+        };
+        let list = match list {
+            Ok(list) => list,
+            Err(error) => return (Err(error), Role::Server),
+        };
         self.perform(connection, observe, |plan, peer, monitor| {
-            if plan.sends() { plan.send(peer, monitor) } else { plan.receive(peer, monitor) }
+            if plan.sends() {
+                plan.send(peer, list, monitor)
+            } else {
+                plan.receive(peer, list, monitor)
+            }
         })
     }
 
@@ -66,7 +75,12 @@ impl ServerPlan {
         why: Error,
         observe: impl FnOnce(ServerVoice) -> Monitor,
     ) -> (Result<ExitCode>, Role) {
-        self.perform(connection, observe, |_, _, _| Err(why))
+        self.perform(connection, observe, |plan, mut peer, _| {
+            if !plan.sends() {
+                names::forward_nothing(&mut peer, &plan.job);
+            }
+            Err(why)
+        })
     }
 
     fn perform(
@@ -128,14 +142,14 @@ impl ServerPlan {
         (result, role)
     }
 
-    fn send(&mut self, mut peer: Peer, monitor: &Monitor) -> Result<()> {
+    fn send(&mut self, mut peer: Peer, list: Option<Vec<u8>>, monitor: &Monitor) -> Result<()> {
         let received = rules::receive(&mut peer, &self.job.options, true, &mut self.files)?;
         let mut filter = Filter::new(&received, FilterSide::Sender);
         if let Some(module) = &self.job.module {
             filter = filter.with_daemon(module.filter.clone());
         }
         filter.set_role("sender");
-        let names = self.names(&mut peer)?;
+        let names = self.names(&mut peer, list)?;
         peer.begin();
         let files = &mut self.files;
         let start = self.start.clone();
@@ -146,49 +160,49 @@ impl ServerPlan {
         served
     }
 
+    /// The text of a `--files-from` list that is at this end.
+    fn list_text(&self) -> Result<Option<Vec<u8>>> {
+        match &self.job.options.select.files_from {
+            Some(FilesFrom::Stdin) if self.sends() => Ok(None),
+            Some(FilesFrom::Stdin | FilesFrom::Remote { .. }) => Err(Error::fatal(
+                ExitCode::USAGE,
+                "The --files-from sent to the server cannot specify a host.",
+            )),
+            _ => names::text(&self.job, &self.start),
+        }
+    }
+
+    /// The list, if it was opened before the run or is still to be.
+    fn list(&self, early: Option<Vec<u8>>) -> Result<Option<Vec<u8>>> {
+        if self.job.module.is_some() { self.list_text() } else { Ok(early) }
+    }
+
     /// The arguments, or the names that the client (or a file here) lists.
-    fn names(&mut self, peer: &mut Peer) -> Result<Names> {
+    fn names(&mut self, peer: &mut Peer, list: Option<Vec<u8>>) -> Result<Names> {
         let mut arguments = std::mem::take(&mut self.arguments);
-        let Some(files_from) = &self.job.options.select.files_from else {
+        if self.job.options.select.files_from.is_none() {
             if arguments.is_empty() {
                 arguments.push(b".".to_vec());
             }
             return Ok(Names::Arguments(arguments));
-        };
+        }
         let below = arguments.into_iter().next().unwrap_or_default();
-        let lines = match files_from {
-            FilesFrom::Stdin => {
-                let mut names = read_names(peer)?;
-                if let Some(charset) = self.job.names_charset() {
-                    for name in &mut names {
-                        *name = charset.text_to_local(name);
-                    }
-                }
-                let (send, lines) = unbounded();
-                for name in names {
-                    // The receiving end is in this function.
-                    let _ = send.send(name);
-                }
-                lines
-            }
-            FilesFrom::Local(path) => local_lines(path, &self.job, &self.start)?,
-            _ => {
-                return Err(Error::fatal(
-                    ExitCode::USAGE,
-                    "The --files-from sent to the server cannot specify a host.",
-                ));
-            }
+        let lines = match self.list(list)? {
+            Some(text) => names::lines_of(&text, self.job.options.select.from0),
+            None => names::hear(peer, &self.job)?,
         };
         Ok(Names::Lines { below, lines })
     }
 
-    fn receive(&mut self, mut peer: Peer, monitor: &Monitor) -> Result<()> {
+    fn receive(&mut self, mut peer: Peer, list: Option<Vec<u8>>, monitor: &Monitor) -> Result<()> {
         let received = rules::receive(&mut peer, &self.job.options, false, &mut self.files)?;
-        if self.job.options.select.files_from.is_some() {
-            return Err(Error::fatal(
-                ExitCode::UNSUPPORTED,
-                "--files-from on the receiving server is not performed yet",
-            ));
+        match self.list(list) {
+            Ok(None) => {}
+            Ok(Some(text)) => drop(names::forward(&mut peer, &self.job, &text)?),
+            Err(error) => {
+                names::forward_nothing(&mut peer, &self.job);
+                return Err(error);
+            }
         }
         let destination = self.arguments.first().cloned().unwrap_or_else(|| b".".to_vec());
         peer.begin();
@@ -331,76 +345,4 @@ pub(super) fn sink_into(
     filter.set_role("generator");
     let plan = SinkPlan { destination, start, filter };
     sink::run(job, terms, plan, offers, requests, monitor)
-}
-
-/// The names a client sends (docs/spec session.md 9).
-fn read_names(peer: &mut Peer) -> Result<Vec<Vec<u8>>> {
-    let framed = peer.terms.protocol.frames_files_from();
-    let was_framed = peer.terms.protocol.multiplexes_client();
-    if !framed && was_framed {
-        peer.read(syncline_wire::Demultiplexer::stop)?;
-    }
-    let mut names = Vec::new();
-    let mut length = 0;
-    loop {
-        let name = peer.read(|input| input.read_delimited(0, 4095, "file name"))?;
-        if name.is_empty() {
-            break;
-        }
-        length += (name.len() + size_of_val(&name)) as u64;
-        if length > NAMES_MAX {
-            let text = "too many names in the list of files to send";
-            return Err(Error::fatal_by(Role::Sender, ExitCode::PROTOCOL, text));
-        }
-        names.push(name);
-    }
-    if !framed && was_framed {
-        peer.input.start();
-    }
-    Ok(names)
-}
-
-/// Lines of a list that the sender opens itself: comments and empty lines are skipped.
-pub(crate) fn local_lines(
-    path: &[u8],
-    job: &Job,
-    start: &std::path::Path,
-) -> Result<Receiver<Vec<u8>>> {
-    use std::ffi::OsStr;
-    use std::io::Read;
-    use std::os::unix::ffi::OsStrExt;
-    let read = || {
-        if let Some(module) = &job.module {
-            return module.read_file(path, job.trust(), NAMES_MAX);
-        }
-        let mut text = Vec::new();
-        if path == b"-" {
-            std::io::stdin().read_to_end(&mut text)?;
-        } else {
-            let path = start.join(OsStr::from_bytes(path));
-            let file = job.paths.open_file(&path);
-            file.map_err(|error| io_error(&error))?.read_to_end(&mut text)?;
-        }
-        Ok(text)
-    };
-    let text = read().map_err(|error| {
-        let reason = crate::reason(&error);
-        // Stock leaves the number out here.
-        let reason = reason.rsplit_once(" (").map_or(reason.as_str(), |(words, _)| words);
-        let path = String::from_utf8_lossy(path);
-        let text = format!("rsync: failed to open files-from file {path}: {reason}");
-        let code = if job.module.is_some() { ExitCode::UNSUPPORTED } else { ExitCode::USAGE };
-        Error::fatal_by(Role::Client, code, text)
-    })?;
-    let (send, lines) = unbounded();
-    let from0 = job.options.select.from0;
-    let ends_line = |byte: &u8| if from0 { *byte == 0 } else { matches!(byte, b'\n' | b'\r') };
-    for line in text.split(ends_line) {
-        let skipped = line.is_empty() || matches!(line.first(), Some(b'#' | b';'));
-        if !skipped {
-            // The receiving end is in this function.
-            let _ = send.send(line.to_vec());
-        }
-    }
-    Ok(lines)
 }

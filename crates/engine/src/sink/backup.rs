@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 
 use syncline_fs::{
-    AclKind, Attributes, BackupFor, Kind, Object, Obstruction, Place, Preserve, RelPathBuf, Root,
-    Stat, copy_object, is_unsafe_target,
+    AclKind, Attributes, BackupFor, Kind, Object, Obstruction, Place, Preserve, RelPath,
+    RelPathBuf, Root, Stat, copy_object, is_unsafe_target,
 };
 
 use super::context::Context;
@@ -91,13 +91,10 @@ impl Backups {
         reason: BackupFor,
     ) -> Result<(), syncline_fs::Error> {
         let path = object.path().as_bytes();
-        let (root, name) = self.prepare(context, path)?;
-        let root = match &root {
-            Some(root) => root,
-            None => context.root().map_err(|_| missing(path))?,
-        };
         let files = &context.temporaries;
-        root.back_up(object, name.as_path(), reason, preserved(context), files).map(drop)
+        self.prepare(context, path, |root, name| {
+            root.back_up(object, name, reason, preserved(context), files).map(drop)
+        })
     }
 
     /// Copies a file that is about to be changed in place.
@@ -108,17 +105,14 @@ impl Backups {
         stat: &Stat,
     ) -> Result<(), syncline_fs::Error> {
         let path = object.path().as_bytes();
-        let (root, name) = self.prepare(context, path)?;
-        let root = match &root {
-            Some(root) => root,
-            None => context.root().map_err(|_| missing(path))?,
-        };
-        let place = root.place(name.as_path())?;
         let mut stat = *stat;
         if !context.terms.protocol.has_nanoseconds() {
             stat.mtime.nanos = 0;
         }
-        copy_object(object, &stat, &place, preserved(context), &context.temporaries)?;
+        self.prepare(context, path, |root, name| {
+            let place = root.place(name)?;
+            copy_object(object, &stat, &place, preserved(context), &context.temporaries)
+        })?;
         context.monitor.notice(Notice::BackedUp { path, backup: &self.shown(path) });
         Ok(())
     }
@@ -129,31 +123,31 @@ impl Backups {
         context: &Context<'_>,
         path: &[u8],
     ) -> Result<syncline_fs::SourceFile, syncline_fs::Error> {
-        let (root, name) = self.prepare(context, path)?;
-        let root = match &root {
-            Some(root) => root,
-            None => context.root().map_err(|_| missing(path))?,
-        };
-        syncline_fs::OpenSource::default().open(&root.place(name.as_path())?)
+        self.prepare(context, path, |root, name| {
+            syncline_fs::OpenSource::default().open(&root.place(name)?)
+        })
     }
 
-    /// The root and name of a backup; its directories are made. No root: the transfer's own.
-    fn prepare(
+    /// Makes the directories of a backup and hands over where it belongs.
+    fn prepare<T>(
         &self,
         context: &Context<'_>,
         path: &[u8],
-    ) -> Result<(Option<Arc<Root>>, RelPathBuf), syncline_fs::Error> {
+        work: impl FnOnce(&Root, RelPath<'_>) -> Result<T, syncline_fs::Error>,
+    ) -> Result<T, syncline_fs::Error> {
         let name = [path, &self.suffix].concat();
         context.monitor.trace(Debug::Backup, 1, || [b"backing up ", path].concat());
         let name = RelPathBuf::clean(&name).map_err(|_| missing(path))?;
-        let Some(directory) = &self.directory else { return Ok((None, name)) };
+        let Some(directory) = &self.directory else {
+            return work(context.root().map_err(|_| missing(path))?, name.as_path());
+        };
         let root = directory.open(context)?;
         let parent = name.as_path().parent();
         root.make_directories(parent, 0o777, Obstruction::Remove, |made| {
             copy_directory_attributes(context, made);
             Ok(())
         })?;
-        Ok((Some(root), name))
+        work(&root, name.as_path())
     }
 
     fn shown(&self, path: &[u8]) -> Vec<u8> {

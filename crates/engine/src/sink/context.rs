@@ -228,6 +228,12 @@ impl<'a> Context<'a> {
         Ok(())
     }
 
+    /// A file in a basis directory that was to serve and cannot be read.
+    pub(crate) fn unopened_basis(&self, shown: &[u8], error: &syncline_fs::Error) {
+        let what = [b"open ", &self.quote(shown)[..]].concat();
+        self.monitor.problem(Problem::new(Severity::Transfer, line(Role::Generator, &what, error)));
+    }
+
     /// A failed call that the run does without.
     pub(crate) fn warn(&self, role: Role, error: &syncline_fs::Error) {
         let what = what(words(error.op()), &self.quote(&self.destination.show(error.path())));

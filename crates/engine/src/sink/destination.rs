@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use syncline_fs::{Dir, Links, RelPath, Root};
@@ -24,6 +24,8 @@ pub(crate) struct Destination {
     pub(crate) created: bool,
     /// Basis directories in the order of their options; none for one that is not there.
     pub(crate) alternates: Vec<Option<Root>>,
+    /// Their paths for messages.
+    shown_alternates: Vec<PathBuf>,
     /// `--temp-dir`.
     pub(crate) temp_dir: Option<Result<Root, syncline_fs::Error>>,
     /// `--backup-dir`, absolute.
@@ -67,6 +69,12 @@ impl Destination {
             shown.extend_from_slice(path);
         }
         shown
+    }
+
+    /// A path below one of the basis directories, for messages.
+    pub(crate) fn show_alternate(&self, number: usize, path: &[u8]) -> Vec<u8> {
+        let top = self.shown_alternates.get(number).map(PathBuf::as_path);
+        below(top.unwrap_or(Path::new("")).as_os_str().as_bytes(), path).into_os_string().into_vec()
     }
 }
 
@@ -195,6 +203,7 @@ impl Entering<'_> {
             shown,
             created: true,
             alternates: Vec::new(),
+            shown_alternates: Vec::new(),
             temp_dir: None,
             backup_dir: None,
         }
@@ -204,6 +213,7 @@ impl Entering<'_> {
         let Some(alternates) = &self.job.options.data.alt_dest else { return };
         for word in &alternates.dirs {
             let path = below(&destination.shown, word);
+            destination.shown_alternates.push(path.clone());
             let kind: AltDestKind = alternates.kind;
             let what = match self.job.is_directory(&path) {
                 Ok(true) => {

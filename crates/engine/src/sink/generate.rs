@@ -41,7 +41,10 @@ pub(crate) struct Generator<'a> {
     open: VecDeque<Open>,
     lists_ended: bool,
     phases_heard: u8,
+    /// Entries that are to be asked for again once this can be.
     redo: Vec<u32>,
+    /// A list is being worked through: nothing is asked for again before its end.
+    deciding: bool,
     delayed: Vec<(Arc<Batch>, usize)>,
     here: Here,
     /// Directories that were passed over or failed.
@@ -119,6 +122,7 @@ impl<'a> Generator<'a> {
             lists_ended: false,
             phases_heard: 0,
             redo: Vec::new(),
+            deciding: false,
             delayed: Vec::new(),
             here: Here::default(),
             skipped: HashSet::new(),
@@ -180,6 +184,7 @@ impl<'a> Generator<'a> {
             self.entry(batch, directory)?;
         }
         let ordered = self.context.options().connection.iconv.is_some();
+        self.deciding = true;
         for rank in 0..batch.list.len() {
             let entry = if ordered { batch.list.at_rank(rank) } else { batch.list.get(rank) };
             let Some(entry) = entry.filter(|entry| entry.is_active()) else { continue };
@@ -191,7 +196,8 @@ impl<'a> Generator<'a> {
             self.entry(batch, entry)?;
             self.outlet.decided(entry.index());
         }
-        Ok(())
+        self.deciding = false;
+        if incremental { self.ask_for_all_again() } else { Ok(()) }
     }
 
     /// Ends the lists at the front that nothing is under way of, but never the one in work.
@@ -301,7 +307,9 @@ impl<'a> Generator<'a> {
                 }
                 self.end_pending(index);
             }
-            Outcome::Redo if self.context.terms.incremental() => self.ask_again(index)?,
+            Outcome::Redo if self.context.terms.incremental() && !self.deciding => {
+                self.ask_again(index)?;
+            }
             Outcome::Redo => self.redo.push(index),
             Outcome::Failed => {
                 self.link_leader_failed(index);
@@ -356,11 +364,8 @@ impl<'a> Generator<'a> {
         let rounds = protocol.generator_rounds();
         let mut said = 1;
         self.hear_phases(1)?;
-        let redo = std::mem::take(&mut self.redo);
-        let again = !redo.is_empty();
-        for index in redo {
-            self.ask_again(index)?;
-        }
+        let again = !self.redo.is_empty();
+        self.ask_for_all_again()?;
         self.say_done(&mut said)?;
         if again || !self.delayed.is_empty() {
             self.hear_phases(2)?;
@@ -386,6 +391,11 @@ impl<'a> Generator<'a> {
         self.finish_directories()?;
         self.say_done(&mut said)?;
         self.outlet.flush()
+    }
+
+    fn ask_for_all_again(&mut self) -> Result<()> {
+        let redo = std::mem::take(&mut self.redo);
+        redo.into_iter().try_for_each(|index| self.ask_again(index))
     }
 
     /// Asks a second time for what failed verification (delta.md 9.3).

@@ -24,6 +24,8 @@ pub(crate) struct Receiving<'a> {
     /// Entries whose first attempt failed verification.
     again: HashSet<u32>,
     phase: u8,
+    /// The list of the last item, for who looks at the progress.
+    current: usize,
     undressed: Vec<Undressed>,
 }
 
@@ -33,7 +35,15 @@ impl<'a> Receiving<'a> {
         reports: &'a Sender<Report>,
         collector: Collector<'a>,
     ) -> Self {
-        Self { context, reports, collector, again: HashSet::new(), phase: 0, undressed: Vec::new() }
+        Self {
+            context,
+            reports,
+            collector,
+            again: HashSet::new(),
+            phase: 0,
+            current: 0,
+            undressed: Vec::new(),
+        }
     }
 
     pub(crate) fn run(mut self, offers: &mut dyn Offers) -> Result<()> {
@@ -66,6 +76,11 @@ impl<'a> Receiving<'a> {
 
     /// Under incremental recursion a list's end, else a phase's.
     fn done(&mut self, lists: &mut FileLists) -> Result<()> {
+        let terms = &self.context.terms;
+        let working = if terms.incremental() { 1 } else { terms.protocol.working_rounds() };
+        if self.phase < working {
+            self.tell_done(lists);
+        }
         if self.phase == 0 && self.context.terms.incremental() {
             lists.release_oldest();
             if lists.oldest() < lists.arrived() || !lists.is_ended() {
@@ -79,6 +94,14 @@ impl<'a> Receiving<'a> {
         self.context.monitor.trace(Debug::Recv, 1, text);
         self.report(Report::Phase);
         Ok(())
+    }
+
+    fn tell_done(&mut self, lists: &FileLists) {
+        self.current = self.current.max(lists.oldest());
+        let Some(list) = lists.list(self.current) else { return };
+        let last = list.first() + list.len() as u32;
+        let seen = self.context.entries_up_to(last.saturating_sub(1), self.current);
+        self.context.monitor.list_done(seen, !self.context.monitor.tally().lists_ended());
     }
 
     /// Values of attributes belong to the set, and so to every entry that has it.
@@ -102,6 +125,11 @@ impl<'a> Receiving<'a> {
         let lists = offers.lists();
         let entry = lists.entry(index).map_err(wire)?;
         let tally = context.monitor.tally();
+        if let (true, Ok(Place::Entry { list, .. })) =
+            (context.monitor.wants_progress(), lists.locate(index))
+        {
+            self.current = list;
+        }
         if item.flags.contains(ItemFlags::IS_NEW) && context.terms.protocol.has_item_flags() {
             tally.created.add(entry.kind());
         }

@@ -175,15 +175,20 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     pub(crate) fn start(bench: &Bench, module: &str) -> Self {
+        Self::of(bench.top.path(), bench.top.path(), module)
+    }
+
+    /// One that has its own files in `top`, with a module `m` on `path`.
+    pub(crate) fn of(top: &Path, path: &Path, module: &str) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let top = bench.top.path().display();
         // A daemon of root would serve as nobody.
-        let uid = fs::metadata(bench.top.path()).unwrap().uid();
+        let uid = fs::metadata(top).unwrap().uid();
+        let (top, path) = (top.display(), path.display());
         let ids = if uid == 0 { "uid = 0\ngid = 0\n" } else { "" };
         let text = format!(
-            "{ids}use chroot = no\nread only = no\nlog file = {top}/log\n[m]\npath = {top}\n{module}"
+            "{ids}use chroot = no\nread only = no\nlog file = {top}/log\n[m]\npath = {path}\n{module}"
         );
-        fs::write(bench.path("conf"), text).unwrap();
+        fs::write(format!("{top}/conf"), text).unwrap();
         let child = Command::new("rsync")
             .args(["--daemon", "--no-detach", "--address=127.0.0.1"])
             .arg(format!("--config={top}/conf"))

@@ -6,11 +6,11 @@ use syncline_wire::{BasisType, Item, ItemFlags};
 
 use super::file::Basis;
 use super::is_alike;
-use crate::Result;
 use crate::link::Content;
 use crate::sink::apply::{self, Incoming, Outcome};
 use crate::sink::attributes::time_of;
 use crate::sink::generate::{Generator, Work};
+use crate::{Result, Role};
 
 /// What the basis directories did for a regular file.
 pub(super) enum FileMatch {
@@ -72,7 +72,7 @@ impl Generator<'_> {
                 if let (Some(_), false) = (&work.stat, context.is_dry()) {
                     match work.place()?.unlink() {
                         Ok(()) => context.note_change(),
-                        Err(error) => context.failed(crate::Role::Generator, &error)?,
+                        Err(error) => context.failed(Role::Generator, &error)?,
                     }
                 }
                 self.report(work, ItemFlags::default())?;
@@ -130,7 +130,7 @@ impl Generator<'_> {
             if work.stat.is_some()
                 && let Err(error) = place.unlink_if_present()
             {
-                context.failed(crate::Role::Generator, &error)?;
+                context.failed(Role::Generator, &error)?;
                 return Ok(FileMatch::Done);
             }
             if place.create(&NewObject::HardLink { to: basis }).is_err() {
@@ -155,7 +155,15 @@ impl Generator<'_> {
         let item = Item::new(ItemFlags::LOCAL_CHANGE | differs);
         if !context.is_dry() {
             // Stock leaves a trace here, even with --open-noatime.
-            let Ok(source) = OpenSource::default().open(basis) else { return Ok(FileMatch::None) };
+            let source = match OpenSource::default().open(basis) {
+                Ok(source) => source,
+                Err(error) => {
+                    let path = work.path.as_bytes();
+                    let shown = context.destination.show_alternate(candidate.number, path);
+                    context.unopened_basis(&shown, &error);
+                    return Ok(FileMatch::None);
+                }
+            };
             let incoming = Incoming {
                 entry: work.entry,
                 item: &item,

@@ -23,7 +23,7 @@ impl Scan<'_> {
     ) -> syncline_fs::Result<Option<Stat>> {
         let path = checked(place.at.below(name));
         if self.settings.copy_links {
-            return place.at.root.stat_following(path).map(Some);
+            return place.at.root.stat_following_in(directory, path).map(Some);
         }
         if self.settings.copy_unsafe_links {
             let target = directory.place(path).read_link()?;
@@ -32,12 +32,12 @@ impl Scan<'_> {
                 if self.options.output.info.level(Info::Symsafe) > 0 {
                     self.monitor.notice(Notice::CopyingUnsafeLink { path: name, target: &target });
                 }
-                return place.at.root.stat_following(path).map(Some);
+                return place.at.root.stat_following_in(directory, path).map(Some);
             }
         }
         if self.settings.copy_dirlinks {
             // A dangling link is sent as the link it is.
-            let target = place.at.root.stat_following(path).ok();
+            let target = place.at.root.stat_following_in(directory, path).ok();
             return Ok(target.filter(Stat::is_dir));
         }
         Ok(None)

@@ -10,6 +10,11 @@ use crate::Result;
 impl Serve<'_> {
     /// A round of the sink is over (session.md 11.1); whether it was the last.
     pub(super) fn done(&mut self) -> Result<bool> {
+        let protocol = self.terms.protocol;
+        let working = if self.terms.incremental() { 1 } else { protocol.working_rounds() };
+        if self.round < working && !self.job.is_server() {
+            self.tell_done();
+        }
         if self.round == 0 && self.terms.incremental() {
             self.lists.release_oldest();
             self.origins.pop_front();
@@ -27,8 +32,13 @@ impl Serve<'_> {
         let round = self.round;
         self.monitor
             .trace(Debug::Send, 1, || format!("[sender] end of phase {round}").into_bytes());
+        if self.round == protocol.sender_rounds() && self.job.is_server() {
+            // A client says it at the end of the run; now messages still travel.
+            let tally = self.monitor.tally();
+            self.monitor.trace(Debug::Deltasum, 1, || tally.search_line().into_bytes());
+        }
         self.put_done();
-        let last_phase = if self.terms.protocol.has_item_flags() { 3 } else { 2 };
+        let last_phase = protocol.working_rounds();
         if self.round == last_phase && self.job.is_server() {
             self.put_statistics()?;
         } else if self.round == last_phase && self.peer.output.recorder().is_some() {
@@ -39,6 +49,13 @@ impl Serve<'_> {
         }
         self.commit()?;
         Ok(false)
+    }
+
+    fn tell_done(&self) {
+        let Some(list) = self.lists.list(self.current) else { return };
+        let gaps = if self.terms.incremental() { self.current + 1 } else { 0 };
+        let end = list.first() as usize + list.len();
+        self.monitor.list_done(end.saturating_sub(gaps), !self.all_listed);
     }
 
     fn put_done(&mut self) {
