@@ -231,7 +231,8 @@ fn a_session_that_is_lost_ends_the_run() -> Outcome {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(12), "{said}");
     assert_eq!(said.matches("[sender=").count(), 1, "{said}");
-    assert_eq!(said.matches("connection unexpectedly closed").count(), 1, "{said}");
+    // The servers of the sessions that are ended with it may say the same, as receivers.
+    assert_eq!(said.matches("bytes received so far) [sender]").count(), 1, "{said}");
     Ok(())
 }
 
