@@ -5,9 +5,11 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType, sockopt};
 use syncline_options::Options;
 use syncline_options::options::Family;
@@ -165,11 +167,11 @@ fn dial_address(
     warn: &mut dyn FnMut(String),
 ) -> io::Result<TcpStream> {
     let connection = &options.connection;
+    let limit = connection.contimeout.filter(|&seconds| seconds > 0);
+    let limit = limit.map(|seconds| Duration::from_secs(seconds.into()));
     let plain = connection.address.is_none() && connection.sockopts.is_none();
-    let stream = match connection.contimeout {
-        Some(seconds) if plain => {
-            TcpStream::connect_timeout(&address, Duration::from_secs(seconds.into()))?
-        }
+    let stream = match limit {
+        Some(limit) if plain => TcpStream::connect_timeout(&address, limit)?,
         None if plain => TcpStream::connect(address)?,
         _ => {
             let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
@@ -183,12 +185,41 @@ fn dial_address(
                 let own = candidates.find(|own| own.is_ipv4() == address.is_ipv4());
                 rustix::net::bind(&socket, &own.ok_or(io::ErrorKind::AddrNotAvailable)?)?;
             }
-            rustix::net::connect(&socket, &address)?;
+            match limit {
+                Some(limit) => connect_within(&socket, &address, limit)?,
+                None => rustix::net::connect(&socket, &address)?,
+            }
             TcpStream::from(socket)
         }
     };
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+/// Connects a socket that was prepared, or gives up.
+fn connect_within(socket: &OwnedFd, address: &SocketAddr, limit: Duration) -> io::Result<()> {
+    rustix::io::ioctl_fionbio(socket, true)?;
+    match rustix::net::connect(socket, address) {
+        Ok(()) => {}
+        Err(Errno::INPROGRESS) => {
+            let end = Instant::now() + limit;
+            let mut waiting = [PollFd::new(socket, PollFlags::OUT)];
+            loop {
+                let left = end.saturating_duration_since(Instant::now());
+                let left = Timespec::try_from(left).map_err(io::Error::other)?;
+                match poll(&mut waiting, Some(&left)) {
+                    Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+                    Ok(_) => break,
+                    Err(Errno::INTR) => {}
+                    Err(errno) => return Err(errno.into()),
+                }
+            }
+            sockopt::socket_error(socket)??;
+        }
+        Err(errno) => return Err(errno.into()),
+    }
+    rustix::io::ioctl_fionbio(socket, false)?;
+    Ok(())
 }
 
 /// `--sockopts`: names with values, separated by commas or blanks. Unknown ones are told and left.
@@ -349,5 +380,37 @@ mod tests {
     fn connect_programs_get_the_host() {
         assert_eq!(expand("nc %H 873", "h.x"), "nc 'h.x' 873");
         assert_eq!(expand("x %% %q %", "h"), "x % %q %");
+    }
+
+    #[test]
+    fn a_host_that_does_not_answer_is_given_up_in_time_however_the_socket_is_prepared() {
+        // Nobody accepts, and the queue of those who wait is full: the kernel answers nothing.
+        let deaf = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        rustix::net::bind(&deaf, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        rustix::net::listen(&deaf, 0).unwrap();
+        let listener = TcpListener::from(deaf);
+        let address = listener.local_addr().unwrap();
+        let _waiting = TcpStream::connect(address).unwrap();
+        let dial = |address, prepare: fn(&mut Options)| {
+            let mut options = Options::default();
+            options.connection.contimeout = Some(1);
+            prepare(&mut options);
+            dial_address(&options, address, &mut |_| {})
+        };
+        let ways: [fn(&mut Options); 3] = [
+            |_| {},
+            |options| options.connection.address = Some(b"127.0.0.1".into()),
+            |options| options.connection.sockopts = Some(b"SO_KEEPALIVE".into()),
+        ];
+        for way in ways {
+            assert_eq!(dial(address, way).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        }
+        let open = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        for way in ways {
+            let mut stream = dial(open.local_addr().unwrap(), way).unwrap();
+            open.accept().unwrap().0.write_all(b"@").unwrap();
+            // What is read is waited for again.
+            stream.read_exact(&mut [0]).unwrap();
+        }
     }
 }
