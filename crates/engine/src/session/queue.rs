@@ -807,6 +807,28 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_that_takes_nothing_is_given_up_by_the_thread_that_writes_and_by_the_writer() {
+        for by_hand in [true, false] {
+            let (ours, _theirs) = UnixStream::pair().unwrap();
+            ours.set_write_timeout(Some(Duration::from_millis(20))).unwrap();
+            let (output, writer) =
+                Output::spawn(ours, Clock::new(None), &Interrupt::default()).unwrap();
+            if by_hand {
+                output.write_here();
+            }
+            let error = loop {
+                output.buffer().resize(GATHER, 0);
+                if let Err(error) = output.flush() {
+                    break error;
+                }
+            };
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+            drop(output);
+            writer.close();
+        }
+    }
+
+    #[test]
     fn silence_beyond_the_limit_is_a_timeout() {
         let (_ours, theirs) = UnixStream::pair().unwrap();
         let clock = Clock::new(Some(1));
