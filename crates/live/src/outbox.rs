@@ -117,6 +117,12 @@ impl<S: Storage> Outbox<S> {
         self.written(now);
     }
 
+    /// The same for what was set aside and is due: it is older than what waits of that path.
+    pub fn push_older(&mut self, now: Duration, path: RelPath<'_>, todo: Todo) {
+        let todo = self.queue.todo(path).map_or(todo, |newer| todo.then(newer));
+        self.push(now, path, todo);
+    }
+
     /// Takes what a session is to carry: see [`Queue::take`].
     pub fn take(&mut self, now: Duration, limit: usize) -> Option<Batch> {
         let batch = self.queue.take(limit)?;

@@ -251,6 +251,11 @@ impl Queue {
         self.under_way.take().map(|(_, entries)| self.put_back(entries)).unwrap_or_default()
     }
 
+    /// What waits for this very path.
+    pub(crate) fn todo(&self, path: RelPath<'_>) -> Option<Todo> {
+        self.waiting.get(&Key::of(path)).map(|entry| entry.todo)
+    }
+
     /// How many paths wait, those under way not counted.
     pub fn len(&self) -> usize {
         self.waiting.len()

@@ -299,7 +299,7 @@ impl World {
             }
             Step::Due => {
                 for (path, todo) in std::mem::take(&mut self.held) {
-                    self.outbox().push(NOW, path.as_path(), todo);
+                    self.outbox().push_older(NOW, path.as_path(), todo);
                     self.outbox().not_aside(path.as_path());
                 }
             }

@@ -294,7 +294,7 @@ impl Worker {
         if std::mem::take(&mut inner.allow) {
             self.unlimited = true;
             for path in std::mem::take(&mut self.deletes) {
-                inner.outbox.push(now, path.as_path(), Todo::Remove);
+                inner.outbox.push_older(now, path.as_path(), Todo::Remove);
                 inner.outbox.not_aside(path.as_path());
             }
             match self.compare_held.take() {
@@ -305,7 +305,7 @@ impl Worker {
         }
         for (path, todo) in self.held.due(now) {
             inner.moves.doubt(path.as_path());
-            inner.outbox.push(now, path.as_path(), todo);
+            inner.outbox.push_older(now, path.as_path(), todo);
         }
         let waiting = inner.outbox.queue().len();
         if waiting > self.paths_seen {
